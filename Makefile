@@ -1,0 +1,70 @@
+# One command per need; CI runs the same ones. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt
+# Editing a source file needs no new installation; changing what is depended on does.
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-train test-system check bench student lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/run-time: $(INPUTS)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "foretype: installing the run-time packages into $(VENV)"
+	@$(INSTALL) --upgrade pip
+	@$(BIN)/python tools/install_llama.py --constraint constraints.txt
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run-time
+	@echo "foretype: installing the test packages"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/train: $(VENV)/dev
+	@echo "foretype: installing the training packages (torch for CPU where pip offers it)"
+	@$(INSTALL) --editable '.[dev,train]'
+	@touch $@
+
+$(VENV)/system: $(VENV)/dev
+	@echo "foretype: installing the editors the system tests drive"
+	@$(INSTALL) --editable '.[dev,system]'
+	@touch $@
+
+demo: $(VENV)/run-time  ## install, then replay an editing session and show each prediction
+	@$(BIN)/foretype demo
+
+test: $(VENV)/dev  ## every test that needs only Python packages
+	$(BIN)/python -m pytest -m 'not train and not system'
+
+test-train: $(VENV)/train  ## tests of the student's training (torch)
+	$(BIN)/python -m pytest -m train
+
+test-system: $(VENV)/system  ## tests with a real editor and real processes
+	$(BIN)/python -m pytest -m system
+
+check: $(VENV)/dev  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
+	$(BIN)/python -m bench.documents
+	$(BIN)/python -m bench.engine daemon/models/student.gguf
+
+student: $(VENV)/train  ## train the embedded student anew into runs/student (about 100 minutes on two cores)
+	$(BIN)/python -m training_export.student.train --out runs/student
+	$(BIN)/python -m training_export.student.gguf_export runs/student daemon/models/student.gguf
+	$(BIN)/python -m training_export.student.evaluate daemon/models/student.gguf --card runs/student
+
+lock: $(VENV)/train $(VENV)/system  ## write what is installed into constraints.txt
+	$(PIP) freeze --exclude-editable | grep -v '^torch==' > constraints.txt
+
+clean:  ## remove the environment and everything generated
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What the programmer sees: inputs, editing state, context; with consent, snapshots."""

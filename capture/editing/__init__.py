@@ -1,0 +1,1 @@
+"""Documents, positions, edit history, unified diffs and excerpts. Pure: no I/O."""

@@ -1,0 +1,1 @@
+"""The daemon: sessions, scheduling, prompts, the engine, and the command line."""

@@ -1,0 +1,1 @@
+"""llama.cpp: bindings, decoding, the worker process and its client in the hub."""

@@ -1,0 +1,54 @@
+"""What the scheduler asks of an engine. The real one is ``client.EngineClient``; tests may script another."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from capture.inputs import PredictionInputs
+from daemon.engine.messages import EngineAnswer, ModelInfo
+
+
+class EngineState(Enum):
+    """The life of an engine, in order; FAILED and UNLOADED can return to LOADING."""
+
+    UNLOADED = "unloaded"  # no worker process, or one without a model; the next prediction loads it
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"  # the model was refused, or the worker died three times in a minute
+    CLOSED = "closed"
+
+
+class Engine(Protocol):
+    """One loaded model that answers one prediction at a time."""
+
+    @property
+    def state(self) -> EngineState:
+        """Where the engine is in its life."""
+        ...
+
+    @property
+    def failure(self) -> str:
+        """Why the state is FAILED, with the cure, or an empty string."""
+        ...
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The loaded model, None while there is none."""
+        ...
+
+    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+        """Predict; cancelling the awaiting task aborts the decoding within milliseconds.
+
+        Raises EngineError (``daemon.engine.errors``) when the worker died, the model was refused or the
+        deadline passed; the hub goes on.
+        """
+        ...
+
+    async def unload(self) -> None:
+        """Free the model's memory (state UNLOADED); the next prediction loads it again. No-op when not loaded."""
+        ...
+
+    async def close(self) -> None:
+        """Unload the model and end the worker."""
+        ...

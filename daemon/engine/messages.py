@@ -1,0 +1,126 @@
+"""What the hub and the engine worker say to each other: one JSON object per line, over the worker's pipes.
+
+The hub sends ``load`` once, then ``predict``; the worker answers each with one reply that carries the same
+``id``, a ``kind`` and a ``value`` (see ``ReplyKind``). Unloading is no message: the hub closes the worker's
+standard input and the process ends, which gives all memory back. Aborting is no message either: the hub
+raises a flag byte in shared memory, which the worker's llama.cpp reads without Python's help (see
+``abort.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class StopReason(StrEnum):
+    """Why decoding ended."""
+
+    STOP_MARKER = "stop_marker"
+    END_OF_SEQUENCE = "end_of_sequence"
+    ANSWER_BUDGET = "answer_budget"
+    CONTEXT_FULL = "context_full"
+    ABORTED = "aborted"
+    DEADLINE = "deadline"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model itself ended the answer."""
+        return self in (StopReason.STOP_MARKER, StopReason.END_OF_SEQUENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What one prediction cost, exact on any machine.
+
+    ``tokens_evaluated`` counts every token handed to ``llama_decode`` (prompt and answer);
+    ``tokens_reused`` the prompt tokens found in the KV cache; ``drafted`` and ``accepted`` the speculated
+    tokens; ``aborted`` is 1 when the abort flag ended it.
+    """
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    tokens_evaluated: int = 0
+    tokens_reused: int = 0
+    forward_passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    aborted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAnswer:
+    """The worker's reply to ``predict``.
+
+    ``new_region_text`` is None when there is no edit, and ``reason`` then says why (a sentence for status).
+    ``region_start_bytes`` and ``region_end_bytes`` locate the editable region in the excerpt.
+    ``confidence`` is the product of the probabilities of the tokens that differ from a copy of the region
+    (of all answer tokens where the answer is not a copy); ``seconds`` is the worker's own time.
+    """
+
+    id: int
+    region_start_bytes: int = 0
+    region_end_bytes: int = 0
+    new_region_text: str | None = None
+    cursor_offset_bytes: int | None = None
+    reason: str = ""
+    stop: StopReason = StopReason.END_OF_SEQUENCE
+    confidence: float = 1.0
+    seconds: float = 0.0
+    counters: Counters = field(default_factory=Counters)
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> EngineAnswer:
+        """Read the wire form; raises TypeError on an unknown key."""
+        fields = dict(value)
+        fields["stop"] = StopReason(fields["stop"])
+        fields["counters"] = Counters(**fields["counters"])
+        return cls(**fields)
+
+
+class ReplyKind(StrEnum):
+    """What a reply's ``value`` holds."""
+
+    MODEL = "model"  # a ModelInfo; the answer to ``load``
+    ANSWER = "answer"  # an EngineAnswer; the answer to ``predict``
+    REFUSED = "refused"  # a sentence: the file is no model we can run
+    FAILED = "failed"  # a sentence: this request could not be served; the worker goes on
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """What to load: an absolute ``path`` and the settings of the same names."""
+
+    path: str
+    prompt_format: str = ""
+    gpu_layers: int = 0
+    threads: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the worker found in a loaded GGUF."""
+
+    path: str
+    name: str
+    architecture: str
+    prompt_format: str
+    parameters: int
+    size_bytes: int
+    context_tokens: int
+    vocabulary_tokens: int
+    backend: str
+    gpu_layers: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)

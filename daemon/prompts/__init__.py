@@ -1,0 +1,1 @@
+"""Prompt formats: one file per model family, registered in registry.py."""

@@ -1,0 +1,98 @@
+"""The interface every prompt format implements: inputs -> prompt, answer -> new region, region -> target.
+
+A format is one file in this folder and one row in ``registry.py``. It never loads a tokenizer: it is handed
+``count_tokens``. Zed's formats estimate (bytes // 3) and ignore it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from capture.inputs import PredictionInputs, Span
+
+CountTokens = Callable[[str], int]
+
+
+class Refusal(Enum):
+    """Why a format makes no prompt of these inputs; the value is the sentence status shows."""
+
+    OVER_BUDGET = "the text around the cursor does not fit the model's prompt budget"
+    CONTROL_TOKENS = "the text around the cursor contains the model's control tokens"
+    CURSOR_NOT_COVERED = "the context does not cover the cursor"
+
+
+class NoEditReason(Enum):
+    """Why an answer means that nothing should change."""
+
+    SAID_SO = "the model predicts no edit"
+    UNCHANGED = "the answer equals the current text"
+    EMPTY = "the answer leaves no text"
+    UNFINISHED = "the answer stopped before its end marker"
+    MALFORMED = "the answer does not follow its format"
+    CONTROL_TOKENS = "the answer contains control tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is asked.
+
+    ``text`` is tokenised with control tokens recognised and already ends with ``prefill``. ``stop`` are the
+    strings that end an answer; the engine cuts the answer before the first of them. ``region`` is the
+    editable byte range in the excerpt and ``region_text`` its text: the decoder's draft source.
+    ``max_answer_tokens`` bounds the answer. ``answer_copies_region`` tells the decoder whether the answer is
+    mostly a copy of the region, so that drafting and early stop make sense.
+    """
+
+    text: str
+    stop: tuple[str, ...]
+    region: Span
+    region_text: str
+    max_answer_tokens: int
+    prefill: str = ""
+    answer_copies_region: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NewRegion:
+    """The whole new text of the region, and the predicted cursor in it (bytes) where the format has one."""
+
+    text: str
+    cursor_offset_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoEdit:
+    """Nothing should change."""
+
+    reason: NoEditReason
+
+
+Answer = NewRegion | NoEdit
+
+
+class PromptFormat(Protocol):
+    """One model family's language."""
+
+    @property
+    def name(self) -> str:
+        """The name in settings, in GGUF metadata (``foretype.prompt_format``) and in messages."""
+        ...
+
+    def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
+        """Inputs to prompt, or the reason there is none."""
+        ...
+
+    def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
+        """The model's answer (without ``prefill`` and without the stop string) to a new region.
+
+        ``finished`` is false when decoding ended at neither a stop string nor end-of-sequence; such an
+        answer is never an edit.
+        """
+        ...
+
+    def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
+        """What the model should answer for ``new_region``, end marker included: the inverse of ``parse``."""
+        ...

@@ -1,0 +1,404 @@
+"""`line_edits`: the format of foretype's own small student. The answer names only what changes.
+
+    <|file|>path
+    <|context|>related excerpt                       least important first
+    <|diagnostic|>message                            farthest first
+    <|history|>                                      changed lines, oldest first, as word diffs:
+    total<|same|> = 0                                  unchanged text, <|del|>removed<|add|>added<|same|>...
+    <|region|>
+    first line of the region<|line_0|>second line<|line_1|>...<|line_n|>
+    <|answer|>
+
+A line's token stands behind its text, in place of the newline: a causal model has read the line when it
+reaches the token. ``<|cursor|>`` stands at the cursor; ``<|recent|>`` before text that the user has just
+replaced elsewhere (the last substitution). The answer is ``<|no_edit|>``, or for each line that changes, in the
+order of the region, its token and one of
+
+    <|again|>                       the last substitution, applied to this line
+    <|del|>old<|add|>new...         replacements, each on every occurrence on word boundaries
+    <|add|>text                     (cursor line only) text inserted at the cursor
+    <|insert|>text                  lines inserted below
+    <|delete|>                      the line goes
+    text                            the whole new line (or lines)
+
+and ``<|end|>``. Its cost is in proportion to the edit, not to the region.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Indel
+
+from capture.editing.substitution import (
+    Substitution,
+    last_substitution,
+    line_changes,
+    occurrences,
+    shortest_unique_replacements,
+    substitute,
+    word_diff,
+)
+from capture.inputs import EditEvent, PredictionInputs, Span
+from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+
+MAX_REGION_LINES = 32
+REGION_TOKENS = 420
+HISTORY_TOKENS = 128
+CONTEXT_TOKENS = 128
+DIAGNOSTIC_TOKENS = 48
+MAX_EVENTS = 6
+MAX_DIAGNOSTICS = 3
+MAX_ANSWER_TOKENS = 96
+PATH_TOKENS = 24
+# A replaced line that shares less than this with the old one is shown as a removal and an addition.
+MIN_LINE_SIMILARITY = 0.3
+
+FILE, CONTEXT, DIAGNOSTIC, HISTORY = "<|file|>", "<|context|>", "<|diagnostic|>", "<|history|>"
+REGION, ANSWER, CURSOR, RECENT = "<|region|>", "<|answer|>", "<|cursor|>", "<|recent|>"
+DEL, ADD, SAME = "<|del|>", "<|add|>", "<|same|>"
+AGAIN, INSERT, DELETE, END, NO_EDIT = "<|again|>", "<|insert|>", "<|delete|>", "<|end|>", "<|no_edit|>"
+LINES = tuple(f"<|line_{index}|>" for index in range(MAX_REGION_LINES))
+CONTROL_TOKENS = (
+    *(FILE, CONTEXT, DIAGNOSTIC, HISTORY, REGION, ANSWER, CURSOR, RECENT),
+    *(DEL, ADD, SAME, AGAIN, INSERT, DELETE, END, NO_EDIT),
+    *LINES,
+)
+
+_CONTROL = re.compile("|".join(re.escape(token) for token in CONTROL_TOKENS))
+_LINE = re.compile(r"<\|line_(\d+)\|>")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The editable lines, without their terminators, and what the format marks in them."""
+
+    lines: tuple[str, ...]
+    terminators: tuple[str, ...]  # of each line; the last one's is empty
+    cursor_line: int
+    cursor_column: int  # characters
+    substitution: Substitution | None
+
+    def text(self) -> str:
+        """The region as it stands in the excerpt."""
+        return "".join(line + end for line, end in zip(self.lines, self.terminators, strict=True))
+
+
+class LineEdits:
+    """The student's prompt format."""
+
+    name = "line_edits"
+
+    def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
+        """The prompt; refused when the region itself holds one of the format's tokens."""
+        located = _locate_region(inputs, count_tokens)
+        if isinstance(located, Refusal):
+            return located
+        region, span = located
+        parts = [
+            FILE + _clip_path(inputs.cursor_path, count_tokens) + "\n",
+            *_context(inputs, count_tokens),
+            *_diagnostics(inputs, count_tokens),
+            HISTORY + "\n",
+            *_history(inputs, count_tokens),
+            REGION + "\n",
+            _region_text(region),
+            ANSWER,
+        ]
+        return Prompt(
+            text="".join(parts),
+            stop=(END, NO_EDIT),
+            region=span,
+            region_text=region.text(),
+            max_answer_tokens=MAX_ANSWER_TOKENS,
+            answer_copies_region=False,
+        )
+
+    def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
+        """Apply the answer's line edits; whatever does not follow the format exactly is no edit."""
+        if not finished:
+            return NoEdit(NoEditReason.UNFINISHED)
+        if not answer:
+            return NoEdit(NoEditReason.SAID_SO)
+        region = _region_of(inputs, prompt.region)
+        pieces = _LINE.split(answer)
+        if pieces[0] or len(pieces) < 3:
+            return NoEdit(NoEditReason.MALFORMED)
+        lines = [line + end for line, end in zip(region.lines, region.terminators, strict=True)]
+        previous = -1
+        for number, edit in zip(pieces[1::2], pieces[2::2], strict=True):
+            index = int(number)
+            if not previous < index < len(region.lines):
+                return NoEdit(NoEditReason.MALFORMED)
+            previous = index
+            edited = _apply(region, index, edit)
+            if edited is None:
+                return NoEdit(NoEditReason.MALFORMED)
+            lines[index] = edited
+        text = "".join(lines)
+        if previous == len(lines) - 1 and pieces[-1] == DELETE:
+            # The last line was removed: its predecessor's terminator goes, so that no blank line stays.
+            text = text.removesuffix("\n").removesuffix("\r")
+        if _CONTROL.search(text):
+            return NoEdit(NoEditReason.CONTROL_TOKENS)
+        if text == prompt.region_text:
+            return NoEdit(NoEditReason.UNCHANGED)
+        return NewRegion(text)
+
+    def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
+        """The answer that ``parse`` turns into ``new_region``; ``<|no_edit|>`` when nothing changes."""
+        if new_region.text == prompt.region_text:
+            return NO_EDIT
+        region = _region_of(inputs, prompt.region)
+        new_lines = [line.removesuffix("\r") for line in new_region.text.split("\n")]
+        return "".join(_encode(region, new_lines)) + END
+
+
+# --- the prompt's parts ------------------------------------------------------------------------------------
+
+
+def _locate_region(inputs: PredictionInputs, count_tokens: CountTokens) -> tuple[Region, Span] | Refusal:
+    """Whole lines around the cursor, alternately below and above, while the budget lasts."""
+    lines = inputs.cursor_excerpt.split("\n")
+    cursor_row = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt].count(b"\n")
+    costs = {cursor_row: count_tokens(lines[cursor_row]) + 2}
+    spent = costs[cursor_row]
+    if spent > REGION_TOKENS:
+        return Refusal.OVER_BUDGET
+    first = last = cursor_row
+    while last - first + 1 < MAX_REGION_LINES:
+        grown = False
+        for row in (last + 1, first - 1):
+            if not 0 <= row < len(lines) or last - first + 1 >= MAX_REGION_LINES:
+                continue
+            cost = count_tokens(lines[row]) + 1
+            if spent + cost > REGION_TOKENS:
+                continue
+            spent += cost
+            first, last = min(first, row), max(last, row)
+            grown = True
+        if not grown:
+            break
+    start = sum(len(line.encode()) + 1 for line in lines[:first])
+    end = start + len("\n".join(lines[first : last + 1]).encode())
+    span = Span(start, end)
+    region = _region_of(inputs, span)
+    if _CONTROL.search(region.text()):
+        return Refusal.CONTROL_TOKENS
+    return region, span
+
+
+def _region_of(inputs: PredictionInputs, span: Span) -> Region:
+    """The region at ``span`` (bytes of the excerpt, whole lines)."""
+    text = inputs.excerpt_bytes[span.start : span.end].decode()
+    before_cursor = inputs.excerpt_bytes[span.start : inputs.cursor_offset_in_excerpt].decode()
+    raw = text.split("\n")
+    lines = tuple(line.removesuffix("\r") for line in raw)
+    terminators = tuple(
+        ("\r\n" if line.endswith("\r") else "\n") if index < len(raw) - 1 else line[len(lines[index]) :]
+        for index, line in enumerate(raw)
+    )
+    cursor_line = before_cursor.count("\n")
+    column = min(len(before_cursor) - (before_cursor.rfind("\n") + 1), len(lines[cursor_line]))
+    return Region(lines, terminators, cursor_line, column, last_substitution(inputs.events))
+
+
+def _region_text(region: Region) -> str:
+    removed = region.substitution.removed if region.substitution else ""
+    parts: list[str] = []
+    for index, line in enumerate(region.lines):
+        marks = [(start, RECENT) for start in occurrences(line, removed)]
+        if index == region.cursor_line:
+            marks.append((region.cursor_column, CURSOR))
+        position = 0
+        for start, token in sorted(marks):
+            parts += [line[position:start], token]
+            position = start
+        parts += [line[position:], LINES[index]]
+    return "".join(parts)
+
+
+def _history(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
+    """Newest events within the budget, oldest first; one that holds a control token is left out."""
+    chosen: list[str] = []
+    left = HISTORY_TOKENS
+    for event in list(reversed(inputs.events))[:MAX_EVENTS]:
+        text = _event_text(event, inputs.cursor_path)
+        if text is None:
+            continue
+        cost = count_tokens(text)
+        if cost > left:
+            break
+        left -= cost
+        chosen.append(text)
+    return chosen[::-1]
+
+
+def _event_text(event: EditEvent, cursor_path: str) -> str | None:
+    if _CONTROL.search(event.diff) or _CONTROL.search(event.path):
+        return None
+    header = "" if event.path == cursor_path else f"{FILE}{event.path}\n"
+    return header + "".join(_changed_lines(event.diff))
+
+
+def _changed_lines(diff: str) -> Iterator[str]:
+    for removed, added in line_changes(diff):
+        paired = len(removed) == len(added) and all(
+            Indel.normalized_similarity(old, new) >= MIN_LINE_SIMILARITY
+            for old, new in zip(removed, added, strict=True)
+        )
+        if not paired:
+            yield from (f"{DEL}{line}\n" for line in removed)
+            yield from (f"{ADD}{line}\n" for line in added)
+            continue
+        for old, new in zip(removed, added, strict=True):
+            pieces = word_diff(old.strip(), new.strip())
+            yield "".join(
+                f"{DEL}{piece.removed}{ADD}{piece.added}{SAME}" if piece.changed else piece.added for piece in pieces
+            ) + "\n"
+
+
+def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
+    """Related excerpts by importance within the budget, the most important last (nearest the region)."""
+    excerpts = [
+        (excerpt.order, file_index, related.path, excerpt.text)
+        for file_index, related in enumerate(inputs.related_files or ())
+        for excerpt in related.excerpts
+        if related.path != inputs.cursor_path
+    ]
+    chosen: list[str] = []
+    left = CONTEXT_TOKENS
+    for _, _, path, text in sorted(excerpts):
+        if _CONTROL.search(text) or _CONTROL.search(path):
+            continue
+        rendered = f"{CONTEXT}{path}\n{text.rstrip()}\n"
+        cost = count_tokens(rendered)
+        if cost > left:
+            continue
+        left -= cost
+        chosen.append(rendered)
+    return chosen[::-1]
+
+
+def _diagnostics(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
+    """The nearest diagnostics within the budget, the nearest last; inputs hold them nearest first."""
+    chosen: list[str] = []
+    left = DIAGNOSTIC_TOKENS
+    for item in inputs.active_buffer_diagnostics[:MAX_DIAGNOSTICS]:
+        message = " ".join(item.message.split())
+        if _CONTROL.search(message):
+            continue
+        rendered = f"{DIAGNOSTIC}{message}\n"
+        cost = count_tokens(rendered)
+        if cost > left:
+            break
+        left -= cost
+        chosen.append(rendered)
+    return chosen[::-1]
+
+
+def _clip_path(path: str, count_tokens: CountTokens) -> str:
+    """The path's last components that fit."""
+    components = _CONTROL.sub("", path).split("/")
+    while len(components) > 1 and count_tokens("/".join(components)) > PATH_TOKENS:
+        components.pop(0)
+    return "/".join(components)
+
+
+# --- the answer --------------------------------------------------------------------------------------------
+
+
+def _apply(region: Region, index: int, edit: str) -> str | None:
+    """The new text of line ``index`` with its terminator, None when the edit does not follow the format."""
+    line, terminator = region.lines[index], region.terminators[index]
+    newline = next((end for end in (terminator, *region.terminators) if end.endswith("\n")), "\n")
+    if edit == DELETE:
+        return ""
+    if edit == AGAIN:
+        if region.substitution is None:
+            return None
+        edited = substitute(line, region.substitution.removed, region.substitution.added)
+        return None if edited == line else edited + terminator
+    if edit.startswith(INSERT):
+        inserted = edit.removeprefix(INSERT)
+        return None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
+    if edit.startswith(ADD):
+        added = edit.removeprefix(ADD)
+        if index != region.cursor_line or _CONTROL.search(added):
+            return None
+        edited = line[: region.cursor_column] + added + line[region.cursor_column :]
+        return edited.replace("\n", newline) + terminator
+    if edit.startswith(DEL):
+        edited_line = _apply_replacements(line, edit)
+        return None if edited_line is None else edited_line + terminator
+    return None if _CONTROL.search(edit) else edit.replace("\n", newline) + terminator
+
+
+def _apply_replacements(line: str, edit: str) -> str | None:
+    for pair in edit.removeprefix(DEL).split(DEL):
+        removed, separator, added = pair.partition(ADD)
+        if not separator or not occurrences(line, removed):
+            return None
+        line = substitute(line, removed, added)
+    return line
+
+
+def _encode(region: Region, new_lines: Sequence[str]) -> Iterator[str]:
+    """One edit for each region line that changes, in order."""
+    for operation in _line_operations(region.lines, new_lines):
+        old_start, old_end, new_start, new_end = operation
+        added = list(new_lines[new_start:new_end])
+        if old_start == old_end:  # pure insertion
+            if old_start == 0:
+                yield LINES[0] + "\n".join([*added, region.lines[0]])
+            else:
+                yield LINES[old_start - 1] + _encode_insertion(region, old_start - 1, added)
+            continue
+        paired = min(old_end - old_start, len(added))
+        for offset in range(paired):
+            index = old_start + offset
+            last = offset == paired - 1
+            text = "\n".join(added[offset:]) if last else added[offset]
+            if text != region.lines[index]:
+                yield LINES[index] + _encode_line(region, index, text)
+        for index in range(old_start + paired, old_end):
+            yield LINES[index] + DELETE
+
+
+def _encode_insertion(region: Region, index: int, added: Sequence[str]) -> str:
+    at_cursor = index == region.cursor_line and region.cursor_column == len(region.lines[index])
+    return (ADD + "\n" if at_cursor else INSERT) + "\n".join(added)
+
+
+def _encode_line(region: Region, index: int, new: str) -> str:
+    """The shortest form that turns line ``index`` into ``new`` (which may hold newlines)."""
+    old = region.lines[index]
+    substitution = region.substitution
+    if substitution and substitute(old, substitution.removed, substitution.added) == new:
+        return AGAIN
+    if index == region.cursor_line:
+        before, after = old[: region.cursor_column], old[region.cursor_column :]
+        if len(new) >= len(old) and new.startswith(before) and new.endswith(after):
+            return ADD + new[len(before) : len(new) - len(after)]
+    if "\n" not in new:
+        replacements = shortest_unique_replacements(old, new)
+        if replacements is not None:
+            encoded = "".join(f"{DEL}{item.removed}{ADD}{item.added}" for item in replacements)
+            if len(encoded) - 7 * 2 * len(replacements) < len(new):  # the tokens are one token each, not text
+                return encoded
+    return new
+
+
+def _line_operations(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Changed blocks as (old start, old end, new start, new end), adjacent ones merged."""
+    merged: list[tuple[int, int, int, int]] = []
+    for operation in Indel.opcodes(old, new):
+        if operation.tag == "equal":
+            continue
+        old_start, new_start = operation.src_start, operation.dest_start
+        if merged and merged[-1][1] == old_start and merged[-1][3] == new_start:
+            old_start, _, new_start, _ = merged.pop()
+        merged.append((old_start, operation.src_end, new_start, operation.dest_end))
+    yield from merged

@@ -1,0 +1,196 @@
+"""The student's format: what it writes for an edit reads back as that edit, and nothing else does harm."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.editing.substitution import Substitution, last_substitution, shortest_unique_replacements, substitute, word_diff
+from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs
+from daemon.prompts.base import NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.line_edits import CONTROL_TOKENS, END, NO_EDIT, LineEdits
+
+FORMAT = LineEdits()
+CURSOR = "\u2038"  # a caret: no text in these tests holds one
+
+
+def count_tokens(text: str) -> int:
+    return len(text) // 3 + 1
+
+
+def moment(marked: str, *diffs: str) -> PredictionInputs:
+    """Inputs from a text with a caret at the cursor and the hunks of its history."""
+    before, _, after = marked.partition(CURSOR)
+    return PredictionInputs(
+        cursor_path="shop/basket.py",
+        cursor_excerpt=before + after,
+        cursor_offset_in_excerpt=len(before.encode()),
+        excerpt_ranges=ExcerptRanges({}),
+        events=tuple(EditEvent("shop/basket.py", "shop/basket.py", diff) for diff in diffs),
+    )
+
+
+def rendered(inputs: PredictionInputs) -> Prompt:
+    prompt = FORMAT.render(inputs, count_tokens)
+    assert isinstance(prompt, Prompt)
+    return prompt
+
+
+def answer_of(target: str) -> str:
+    """What the engine hands back for a target: the text before the stop marker."""
+    return target.removesuffix(NO_EDIT).removesuffix(END)
+
+
+def check(marked: str, expected: str, target: str, *diffs: str) -> None:
+    """``expected`` is taught as ``target``, and ``target`` is read as ``expected``."""
+    inputs = moment(marked, *diffs)
+    prompt = rendered(inputs)
+    assert FORMAT.training_target(inputs, prompt, NewRegion(expected)) == target
+    parsed = FORMAT.parse(inputs, prompt, answer_of(target), finished=True)
+    assert parsed == (NoEdit(NoEditReason.SAID_SO) if target == NO_EDIT else NewRegion(expected))
+
+
+RENAMED = "@@ -1,1 +1,1 @@\n-def price(qty):\n+def price(count):\n"
+
+
+def test_a_propagated_rename_costs_two_tokens_a_line() -> None:
+    check(
+        "def price(count‸):\n    total = qty * 2\n    return total, qty\n",
+        "def price(count):\n    total = count * 2\n    return total, count\n",
+        "<|line_1|><|again|><|line_2|><|again|><|end|>",
+        RENAMED,
+    )
+
+
+def test_an_occurrence_that_stays_is_left_out_of_the_replacement() -> None:
+    check(
+        "def price(count‸):\n    log('qty', qty)",
+        "def price(count):\n    log('qty', count)",
+        "<|line_1|><|del|> qty<|add|> count<|end|>",
+        RENAMED,
+    )
+
+
+def test_the_rest_of_a_line_is_text_at_the_cursor() -> None:
+    check("total = su‸\nprint(total)", "total = sum(prices)\nprint(total)", "<|line_0|><|add|>m(prices)<|end|>")
+
+
+def test_new_lines_below_a_finished_line() -> None:
+    check("if ready:‸\nstop()", "if ready:\n    go()\nstop()", "<|line_0|><|add|>\n    go()<|end|>")
+
+
+def test_lines_inserted_away_from_the_cursor() -> None:
+    check("a‸\nb\nc", "a\nb\nnew\nc", "<|line_1|><|insert|>new<|end|>")
+
+
+def test_a_removed_last_line_leaves_no_blank_line() -> None:
+    check("a‸\nb\nc", "a\nb", "<|line_2|><|delete|><|end|>")
+
+
+def test_no_edit_is_one_token() -> None:
+    check("a‸\nb", "a\nb", NO_EDIT)
+
+
+def test_carriage_returns_of_the_document_stay() -> None:
+    check("if x:‸\r\ny()\r\n", "if x:\r\n    z()\r\ny()\r\n", "<|line_0|><|add|>\n    z()<|end|>")
+
+
+def test_the_prompt_marks_what_was_just_replaced_and_the_cursor() -> None:
+    prompt = rendered(moment("def price(count‸):\n    return qty", RENAMED))
+    assert "def price(<|del|>qty<|add|>count<|same|>):\n" in prompt.text
+    assert "def price(count<|cursor|>):<|line_0|>    return <|recent|>qty<|line_1|><|answer|>" in prompt.text
+
+
+def test_text_that_holds_a_control_token_is_refused() -> None:
+    inputs = moment("a = '<|end|>'‸")
+    assert FORMAT.render(inputs, count_tokens) is Refusal.CONTROL_TOKENS
+
+
+def test_an_event_that_holds_a_control_token_is_left_out() -> None:
+    prompt = rendered(moment("a‸", "@@ -1,1 +1,1 @@\n-x\n+<|end|>\n"))
+    assert "<|end|>" not in prompt.text
+
+
+def test_an_unfinished_answer_is_no_edit() -> None:
+    inputs = moment("a‸\nb")
+    parsed = FORMAT.parse(inputs, rendered(inputs), "<|line_1|>c", finished=False)
+    assert parsed == NoEdit(NoEditReason.UNFINISHED)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "c",
+        "<|line_9|>c",
+        "<|line_1|>c<|line_0|>d",
+        "<|line_0|>c<|line_0|>d",
+        "<|line_1|><|again|>",
+        "<|line_1|><|del|>absent<|add|>x",
+        "<|line_1|><|del|>b",
+        "<|line_1|><|add|>not the cursor's line",
+        "<|line_1|>x<|region|>",
+    ],
+)
+def test_an_answer_that_breaks_the_rules_is_no_edit(answer: str) -> None:
+    inputs = moment("a‸\nb")
+    assert FORMAT.parse(inputs, rendered(inputs), answer, finished=True) == NoEdit(NoEditReason.MALFORMED)
+
+
+# Texts close to code, with what makes offsets go wrong.
+lines = st.lists(st.text(alphabet="ab_1 ()=.,\u00e9\u0301\U0001f600\u2028\x0c\r", max_size=12), min_size=1, max_size=9)
+
+
+@given(before=lines, after=lines, cursor=st.integers(0, 200), removed=st.text("ab1(", max_size=4), added=st.text("ab1)", max_size=4))
+def test_every_edit_reads_back(before: list[str], after: list[str], cursor: int, removed: str, added: str) -> None:
+    old = "\n".join(before)
+    new = "\n".join(line.removesuffix("\r") for line in after)
+    old = "\n".join(line.removesuffix("\r") for line in old.split("\n"))
+    cursor = min(cursor, len(old))
+    marked = f"@@ -1,1 +1,1 @@\n-x {removed} y\n+x {added} y\n"
+    inputs = PredictionInputs(
+        cursor_path="a.py",
+        cursor_excerpt=old,
+        cursor_offset_in_excerpt=len(old[:cursor].encode()),
+        excerpt_ranges=ExcerptRanges({}),
+        events=(EditEvent("a.py", "a.py", marked),),
+    )
+    prompt = rendered(inputs)
+    target = FORMAT.training_target(inputs, prompt, NewRegion(new))
+    parsed = FORMAT.parse(inputs, prompt, answer_of(target), finished=True)
+    assert parsed == (NewRegion(new) if new != old else NoEdit(NoEditReason.SAID_SO))
+
+
+pieces = st.lists(st.one_of(st.sampled_from(CONTROL_TOKENS), st.text(max_size=5)), max_size=12)
+
+
+@given(pieces, st.booleans())
+def test_no_answer_brings_a_control_token_into_the_text(answer: list[str], finished: bool) -> None:
+    inputs = moment("def price(count‸):\n    return qty\n\n", RENAMED)
+    parsed = FORMAT.parse(inputs, rendered(inputs), "".join(answer), finished=finished)
+    if isinstance(parsed, NewRegion):
+        assert finished
+        assert not any(token in parsed.text for token in CONTROL_TOKENS)
+
+
+@given(st.text("ab_ (),\u00e9"), st.text("ab_ (),\u00e9"))
+def test_word_pieces_join_to_both_sides(old: str, new: str) -> None:
+    found = word_diff(old, new)
+    assert "".join(piece.removed for piece in found) == old
+    assert "".join(piece.added for piece in found) == new
+
+
+@given(st.text("ab_ (),"), st.text("ab_ (),"))
+def test_shortest_replacements_turn_old_into_new(old: str, new: str) -> None:
+    for item in (found := shortest_unique_replacements(old, new)) or []:
+        old = substitute(old, item.removed, item.added)
+    assert found is None or old == new
+
+
+def test_a_replacement_respects_word_boundaries() -> None:
+    assert substitute("qty qtys my_qty qty.x", "qty", "count") == "count qtys my_qty count.x"
+
+
+def test_the_newest_replacement_counts() -> None:
+    events = moment("‸", RENAMED, "@@ -3,1 +3,1 @@\n-a = 1\n+a = 2\n").events
+    assert last_substitution(events) == Substitution("1", "2")

@@ -1,0 +1,1 @@
+"""From snapshots to training data and a better student."""

@@ -1,0 +1,1 @@
+"""The embedded student: synthetic edits, tokenizer, training, GGUF."""

@@ -1,0 +1,126 @@
+"""Write a trained student as GGUF: ``python -m training_export.student.gguf_export RUN OUT.gguf``.
+
+Matrices as Q8_0 (blocks of 32), norms and biases as float32, under llama.cpp's ``qwen2`` architecture; the
+output matrix is the embedding. The prompt format's name travels in the file, so the daemon never guesses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from daemon.prompts.line_edits import LineEdits
+from training_export.student.model import Student, StudentConfig
+from training_export.student.tokenizer import END_OF_TEXT, SPECIAL_TOKENS, load_tokenizer
+
+ARCHITECTURE = "qwen2"
+STUDENT_NAME = "foretype student"
+LICENCE = "apache-2.0"
+
+# Ours -> llama.cpp's; {} is the block number.
+BLOCK_NAMES = {
+    "attention_norm.weight": "attn_norm.weight",
+    "attention.query.weight": "attn_q.weight",
+    "attention.query.bias": "attn_q.bias",
+    "attention.key.weight": "attn_k.weight",
+    "attention.key.bias": "attn_k.bias",
+    "attention.value.weight": "attn_v.weight",
+    "attention.value.bias": "attn_v.bias",
+    "attention.output.weight": "attn_output.weight",
+    "feed_forward_norm.weight": "ffn_norm.weight",
+    "gate.weight": "ffn_gate.weight",
+    "up.weight": "ffn_up.weight",
+    "down.weight": "ffn_down.weight",
+}
+
+
+def write_gguf(model: Student, tokenizer: Tokenizer, path: Path, *, version: str) -> None:
+    """Write ``model`` and ``tokenizer`` to ``path``; raises OSError when it cannot be written."""
+    writer = gguf.GGUFWriter(str(path), ARCHITECTURE)
+    _write_metadata(writer, model.config, version)
+    _write_tokenizer(writer, tokenizer)
+    _write_tensors(writer, model)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str) -> None:
+    writer.add_name(STUDENT_NAME)
+    writer.add_version(version)
+    writer.add_license(LICENCE)
+    writer.add_string("foretype.prompt_format", LineEdits.name)
+    writer.add_context_length(config.context_tokens)
+    writer.add_embedding_length(config.width)
+    writer.add_block_count(config.layers)
+    writer.add_feed_forward_length(config.hidden)
+    writer.add_head_count(config.heads)
+    writer.add_head_count_kv(config.heads)
+    writer.add_layer_norm_rms_eps(config.norm_epsilon)
+    writer.add_rope_freq_base(config.rotary_base)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+
+
+def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+    size = tokenizer.get_vocab_size()
+    tokens = [tokenizer.id_to_token(index) for index in range(size)]
+    kinds = [
+        gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL for token in tokens
+    ]
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(merge) for merge in merges])
+    writer.add_eos_token_id(tokenizer.token_to_id(END_OF_TEXT))
+    writer.add_add_bos_token(False)
+
+
+def _write_tensors(writer: gguf.GGUFWriter, model: Student) -> None:
+    def add(name: str, tensor: torch.Tensor) -> None:
+        array = tensor.detach().to(torch.float32).cpu().numpy()
+        if array.ndim == 1:
+            writer.add_tensor(name, array)
+            return
+        quantised = gguf.quants.quantize(array, gguf.GGMLQuantizationType.Q8_0)
+        writer.add_tensor(name, np.ascontiguousarray(quantised), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+
+    add("token_embd.weight", model.embedding.weight)
+    for index, block in enumerate(model.blocks):
+        state = block.state_dict()
+        for ours, theirs in BLOCK_NAMES.items():
+            add(f"blk.{index}.{theirs}", state[ours])
+    add("output_norm.weight", model.norm.weight)
+
+
+def load_checkpoint(run: Path) -> tuple[Student, Tokenizer, dict[str, float]]:
+    """The model and tokenizer of a training run, and its step and seconds."""
+    state = torch.load(run / "checkpoint.pt", map_location="cpu")
+    model = Student(StudentConfig(**state["config"]))
+    model.load_state_dict(state["model"])
+    return model, load_tokenizer(run / "tokenizer.json"), {"step": state["step"], "seconds": state["seconds"]}
+
+
+def main() -> None:
+    """Parse arguments and export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--version", default="1")
+    options = parser.parse_args()
+    model, tokenizer, progress = load_checkpoint(options.run)
+    write_gguf(model, tokenizer, options.out, version=options.version)
+    print(json.dumps({"bytes": options.out.stat().st_size, **progress}))
+
+
+if __name__ == "__main__":
+    main()
