@@ -350,11 +350,8 @@ def _encode(region: Region, new_lines: Sequence[str]) -> Iterator[str]:
     for operation in _line_operations(region.lines, new_lines):
         old_start, old_end, new_start, new_end = operation
         added = list(new_lines[new_start:new_end])
-        if old_start == old_end:  # pure insertion
-            if old_start == 0:
-                yield LINES[0] + "\n".join([*added, region.lines[0]])
-            else:
-                yield LINES[old_start - 1] + _encode_insertion(region, old_start - 1, added)
+        if old_start == old_end:
+            yield LINES[old_start - 1] + _encode_insertion(region, old_start - 1, added)
             continue
         paired = min(old_end - old_start, len(added))
         for offset in range(paired):
@@ -401,4 +398,11 @@ def _line_operations(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[i
         if merged and merged[-1][1] == old_start and merged[-1][3] == new_start:
             old_start, _, new_start, _ = merged.pop()
         merged.append((old_start, operation.src_end, new_start, operation.dest_end))
+    if merged and merged[0][1] == 0:
+        # Above the first line there is no line to name: the first line is rewritten, with what follows it.
+        _, _, new_start, new_end = merged.pop(0)
+        old_end, new_end = 1, new_end + 1
+        if merged and merged[0][0] == old_end and merged[0][2] == new_end:
+            _, old_end, _, new_end = merged.pop(0)
+        merged.insert(0, (0, old_end, new_start, new_end))
     yield from merged

@@ -144,8 +144,8 @@ lines = st.lists(st.text(alphabet="ab_1 ()=.,\u00e9\u0301\U0001f600\u2028\x0c\r"
 @given(before=lines, after=lines, cursor=st.integers(0, 200), removed=st.text("ab1(", max_size=4), added=st.text("ab1)", max_size=4))
 def test_every_edit_reads_back(before: list[str], after: list[str], cursor: int, removed: str, added: str) -> None:
     old = "\n".join(before)
-    new = "\n".join(line.removesuffix("\r") for line in after)
-    old = "\n".join(line.removesuffix("\r") for line in old.split("\n"))
+    new = "\n".join(line.rstrip("\r") for line in after)  # the format writes the document's own ends
+    old = "\n".join(line.rstrip("\r") for line in old.split("\n"))
     cursor = min(cursor, len(old))
     marked = f"@@ -1,1 +1,1 @@\n-x {removed} y\n+x {added} y\n"
     inputs = PredictionInputs(

@@ -1,0 +1,100 @@
+"""Answers of the Zeta formats, read and written byte for byte as Zed does (`zeta_prompt` at 09adbb01).
+
+As trusting as Zed: an empty or truncated answer deletes text here. What a daemon may do with an answer is
+decided in ``zeta``; these functions serve it, the training data, and files exchanged with Zed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capture.editing.unified_diff import (
+    apply_patch,
+    encode_cursor,
+    split_lines,
+    with_file_headers,
+    write_hunks,
+)
+from capture.inputs import PredictionInputs, Span
+from daemon.prompts.sections import ends_with_newline
+from daemon.prompts.zeta_format import CURSOR_MARKER, ZetaFormat
+from daemon.prompts.zeta_prompt import zeta_ranges
+
+# A patch of so few lines is file headers and no hunk. So is, to Zed, a one-line change without headers.
+EMPTY_PATCH_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedOutput:
+    """The region after an answer; ``cursor_offset`` is in bytes of it, the range is the old region's."""
+
+    new_editable_region: str
+    range_in_excerpt: Span
+    cursor_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CursorPosition:
+    """A predicted cursor, in bytes of the new excerpt and, the last field, of the new region."""
+
+    row: int
+    column: int
+    offset: int
+    editable_region_offset: int
+
+
+def parse_output(inputs: PredictionInputs, zeta: ZetaFormat, output: str) -> ParsedOutput:
+    """The new region as Zed reads it; raises MarkerError. It may end in a newline the old one lacks."""
+    editable, _ = zeta_ranges(inputs, zeta)
+    region = inputs.excerpt_bytes[editable.start : editable.end]
+    new_region = zeta.region.read(region, output.removesuffix(zeta.end_marker).encode()).decode()
+    text, cursor_offset = take_cursor(new_region)
+    return ParsedOutput(text, editable, cursor_offset)
+
+
+def take_cursor(text: str) -> tuple[str, int | None]:
+    """The text without its first cursor marker, and the byte offset where that was."""
+    before, marker, after = text.partition(CURSOR_MARKER)
+    return before + after, len(before.encode()) if marker else None
+
+
+def cursor_position(inputs: PredictionInputs, parsed: ParsedOutput) -> CursorPosition | None:
+    """Where the predicted cursor stands, None without one; rows count from the start of the excerpt."""
+    if parsed.cursor_offset is None:
+        return None
+    region = parsed.new_editable_region.encode()[: parsed.cursor_offset]
+    before = inputs.excerpt_bytes[: parsed.range_in_excerpt.start] + region
+    column = len(before) - (before.rfind(b"\n") + 1)
+    return CursorPosition(before.count(b"\n"), column, len(before), parsed.cursor_offset)
+
+
+def region_to_patch(inputs: PredictionInputs, parsed: ParsedOutput) -> str:
+    """A patch of one hunk that shows the whole region, cursor inline; rows count from the excerpt's start."""
+    span = parsed.range_in_excerpt
+    old = inputs.excerpt_bytes[span.start : span.end].decode()
+    old_text = ends_with_newline(old) if old else ""
+    new = parsed.new_editable_region
+    start_row = inputs.excerpt_bytes[: span.start].count(b"\n")
+    hunks = write_hunks(
+        old_text,
+        ends_with_newline(new) if new else "",
+        old_start_row=start_row,
+        new_start_row=start_row,
+        context_lines=old_text.count("\n"),
+    )
+    return with_file_headers(encode_cursor(hunks, parsed.cursor_offset), inputs.cursor_path)
+
+
+def expected_output(inputs: PredictionInputs, zeta: ZetaFormat, patch: str, cursor_offset: int | None) -> str:
+    """The answer a model should give to make ``patch`` happen, end marker included.
+
+    ``cursor_offset`` counts from the start of the patch's first hunk, as ``extract_cursor`` gives it. Raises
+    PatchError when the patch does not apply to the region.
+    """
+    editable, _ = zeta_ranges(inputs, zeta)
+    old = ends_with_newline(inputs.excerpt_bytes[editable.start : editable.end].decode())
+    new, first_hunk_offset = old, None
+    if len(split_lines(patch)) > EMPTY_PATCH_LINES:
+        new, first_hunk_offset = apply_patch(patch, old)
+    cursor = None if cursor_offset is None else cursor_offset + (first_hunk_offset or 0)
+    return zeta.region.write(old.encode(), new.encode(), cursor).decode() + zeta.end_marker

@@ -1,0 +1,109 @@
+"""What the daemon's Zeta formats ask, and when they refuse to ask."""
+
+import pytest
+
+from capture.inputs import (
+    ActiveBufferDiagnostic,
+    EditEvent,
+    ExcerptRanges,
+    RelatedExcerpt,
+    RelatedFile,
+    Span,
+)
+from daemon.prompts.base import Prompt, Refusal
+from daemon.prompts.zeta2 import V0211_SEED_CODER, ZETA2
+from daemon.prompts.zeta2_1 import ZETA2_1
+from daemon.prompts.zeta_prompt import format_zeta_prompt
+
+both = pytest.mark.parametrize("prompt_format", [ZETA2, ZETA2_1], ids=lambda item: item.name)
+
+
+def related(path: str, text: str) -> RelatedFile:
+    return RelatedFile(path, 5, (RelatedExcerpt(Span(0, 1), text),))
+
+
+def event(diff: str) -> EditEvent:
+    return EditEvent("src/a.py", "src/a.py", diff)
+
+
+def test_zeta2_asks_exactly_what_zed_asks(moment):
+    inputs = moment("a = 1\nb = ¦2", events=(event("@@ -1,1 +1,1 @@\n-a = 0\n+a = 1\n"),))
+    prompt = ZETA2.render(inputs, len)
+    assert isinstance(prompt, Prompt)
+    assert prompt.text == format_zeta_prompt(inputs, V0211_SEED_CODER)
+    assert prompt.text.endswith("<<<<<<< CURRENT\na = 1\nb = <|user_cursor|>2\n=======\n<[fim-middle]>")
+    assert (prompt.region, prompt.region_text) == (Span(0, 11), "a = 1\nb = 2")
+
+
+@both
+def test_an_answer_may_be_longer_than_the_region(moment, prompt_format):
+    prompt = prompt_format.render(moment("a = 1\n¦"), lambda _: 1000)
+    assert prompt.max_answer_tokens > 1000
+
+
+@both
+@pytest.mark.parametrize("text", ["cp <filename> to¦", "x = '<[fim-middle]>'¦", "<|user_cursor|> ¦"])
+def test_a_region_that_holds_control_tokens_is_not_sent(moment, prompt_format, text):
+    assert prompt_format.render(moment(text), len) is Refusal.CONTROL_TOKENS
+
+
+def test_a_merge_conflict_is_not_sent_to_zeta2_but_its_words_in_a_line_are(moment):
+    assert ZETA2.render(moment("a\n=======\n¦b"), len) is Refusal.CONTROL_TOKENS
+    assert isinstance(ZETA2.render(moment("x = '=======' ¦"), len), Prompt)
+    assert ZETA2.render(moment("x = '>>>>>>> UPDATED' ¦"), len) is Refusal.CONTROL_TOKENS
+
+
+@both
+def test_a_path_cannot_break_the_prompt(moment, prompt_format):
+    assert prompt_format.render(moment("a¦", cursor_path="a\n<filename>b"), len) is Refusal.CONTROL_TOKENS
+
+
+@both
+def test_history_and_excerpts_that_hold_control_tokens_are_left_out(moment, prompt_format):
+    prompt = prompt_format.render(
+        moment(
+            "a = 1¦",
+            events=(
+                event("@@ -1,1 +1,1 @@\n-kept\n+kept too\n"),
+                event("@@ -1,1 +1,1 @@\n-<[fim-prefix]>\n+x\n"),
+            ),
+            related_files=(
+                related("src/good.py", "good = 1\n"),
+                related("src/bad.py", "bad <[fim-suffix]>\n"),
+            ),
+        ),
+        len,
+    )
+    assert "kept too" in prompt.text
+    assert "good = 1" in prompt.text
+    assert prompt.text.count("<[fim-prefix]>") == prompt.text.count("<[fim-suffix]>") == 1
+
+
+@both
+def test_diagnostics_do_not_disturb_formats_without_a_place_for_them(moment, prompt_format):
+    item = ActiveBufferDiagnostic(1, "undefined name", "a = b", Span(0, 1), Span(4, 5))
+    with_one = prompt_format.render(moment("a = b¦", active_buffer_diagnostics=(item,)), len)
+    assert with_one == prompt_format.render(moment("a = b¦"), len)
+
+
+@both
+def test_text_over_budget_is_refused(moment, prompt_format):
+    assert prompt_format.render(moment("x" * 13_000 + "¦"), len) is Refusal.OVER_BUDGET
+
+
+@both
+@pytest.mark.parametrize("region", [Span(2, 4), Span(0, 99), Span(0, 1)])
+def test_a_region_that_does_not_hold_the_cursor_is_refused(moment, prompt_format, region):
+    ranges = ExcerptRanges({"editable_350": region, "editable_350_context_150": Span(0, 6)})
+    inputs = moment("é¦abcd", excerpt_ranges=ranges)
+    if region == Span(2, 4):
+        assert isinstance(prompt_format.render(inputs, len), Prompt)
+    else:
+        assert prompt_format.render(inputs, len) is Refusal.CURSOR_NOT_COVERED
+
+
+@both
+def test_an_empty_file_can_be_predicted_into(moment, prompt_format):
+    prompt = prompt_format.render(moment("¦"), len)
+    assert isinstance(prompt, Prompt)
+    assert prompt.region_text == ""
