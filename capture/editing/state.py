@@ -1,0 +1,238 @@
+r"""The editing state of one session: its open documents, one edit history, and the inputs made from both.
+
+A document opened late simply starts with the text it has then. What a model sees has rows that end with
+``\n``; `EditingState.to_document` takes a model's edits back to the document's own positions and line ends.
+Pure: no I/O, no event loop; time comes from the clock it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capture.editing.document import AppliedEdit, Document
+from capture.editing.excerpt import (
+    CURSOR_EXCERPT_TOKENS,
+    cursor_excerpt_rows,
+    excerpt_ranges,
+    line_tokens,
+)
+from capture.editing.history import History, HistoryState, Rows, TextBefore, compose
+from capture.editing.positions import ContentChange, Position, Range, content_of, utf8_length
+from capture.editing.syntax import syntax_ranges
+from capture.inputs import ActiveBufferDiagnostic, EditEvent, PredictionInputs, RelatedFile, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from capture.editing.line_diff import TextEdit
+
+MAX_CHANGES_OF_AN_ACCEPTANCE = (
+    16  # an editor applies an accepted prediction in one notification of few changes
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """The rows an accepted prediction leads to: ``old_rows`` (of the text before) become ``text``."""
+
+    old_rows: Span
+    text: str
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _LastChange:
+    """The latest notification of a document, kept until the next in case it turns out to be an acceptance."""
+
+    version_before: int
+    edit: AppliedEdit
+    history_before: HistoryState
+    history_after: HistoryState
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    document: Document
+    path: str
+    language_id: str
+    expected: _Expected | None = None
+    last_change: _LastChange | None = None
+
+
+class EditingState:
+    """Owner of one session's documents and history. Not thread-safe.
+
+    ``clock`` gives seconds that never go backwards. A uri is an opaque key. Methods that take a uri raise
+    KeyError when it is not open.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._files: dict[str, _OpenFile] = {}
+        self._history = History(clock)
+
+    def open(self, uri: str, text: str, *, path: str, version: int = 0, language_id: str = "") -> Document:
+        """Start following a text; ``path`` is the one to display. Opening again replaces the text."""
+        if uri in self._files:
+            self.close(uri)
+        document = Document(text, version=version)
+        self._files[uri] = _OpenFile(document, path, language_id)
+        return document
+
+    def close(self, uri: str) -> None:
+        """Stop following a text; its events stay in the history."""
+        self._history.finish(self._files.pop(uri).document)
+
+    def document(self, uri: str) -> Document | None:
+        """The open document, or None."""
+        file = self._files.get(uri)
+        return None if file is None else file.document
+
+    def language_id(self, uri: str) -> str:
+        """The LSP language id the document was opened with."""
+        return self._files[uri].language_id
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """What is open, in the order it was opened."""
+        return tuple(self._files)
+
+    @property
+    def events(self) -> tuple[EditEvent, ...]:
+        """The edit history, oldest first."""
+        return self._history.events()
+
+    def change(self, uri: str, version: int | None, changes: Iterable[ContentChange]) -> list[AppliedEdit]:
+        """Apply one notification's changes and record them; see `Document.change` for versions."""
+        file = self._files[uri]
+        document = file.document
+        version_before, history_before = document.version, self._history.state
+        whole: AppliedEdit | None = None
+        count = 0
+
+        def record(edit: AppliedEdit) -> None:
+            nonlocal whole, count
+            self._history.record(document, file.path, edit)
+            count += 1
+            if count <= MAX_CHANGES_OF_AN_ACCEPTANCE:
+                whole = edit if whole is None else compose(whole, edit, document)
+
+        edits = document.change(version, changes, record)
+        expected, file.expected, file.last_change = file.expected, None, None
+        if whole is not None and count <= MAX_CHANGES_OF_AN_ACCEPTANCE:
+            file.last_change = _LastChange(version_before, whole, history_before, self._history.state)
+            if expected is not None:
+                self._record_as_predicted(file, file.last_change, expected)
+        return edits
+
+    def mark_accepted(self, uri: str, edits: Sequence[ContentChange], *, version: int) -> bool:
+        """The user accepted a prediction: ``edits``, whose ranges all count in the text of ``version``.
+
+        Its change becomes a predicted event, whether it comes next or came just before. True when it is
+        awaited or found; false when the document has moved on.
+        """
+        file = self._files[uri]
+        if not edits or any(edit.range is None for edit in edits):
+            return False
+        if version == file.document.version:
+            file.expected = _expected(file.document, edits)
+            return True
+        last = file.last_change
+        if last is None or last.version_before != version or self._history.state is not last.history_after:
+            return False
+        return self._record_as_predicted(file, last, _expected(TextBefore(file.document, last.edit), edits))
+
+    def inputs(
+        self,
+        uri: str,
+        position: Position,
+        *,
+        path: str | None = None,
+        related_files: tuple[RelatedFile, ...] | None = None,
+        diagnostics: tuple[ActiveBufferDiagnostic, ...] = (),
+    ) -> PredictionInputs:
+        """Everything a model may see with the cursor at ``position``.
+
+        ``path`` is the one to display, by default that of `open`.
+        """
+        file = self._files[uri]
+        cursor_row, column_bytes = file.document.row_and_column(position)
+        # A row costs at least one token, so the excerpt lies inside this window.
+        first_row = max(0, cursor_row - CURSOR_EXCERPT_TOKENS)
+        window = file.document.rows(first_row, cursor_row + CURSOR_EXCERPT_TOKENS + 1)
+        rows = cursor_excerpt_rows(
+            lambda row: line_tokens(utf8_length(content_of(window[row]))), len(window), cursor_row - first_row
+        )
+        lines = [content_of(row) for row in window[rows.start : rows.end]]
+        excerpt = "\n".join(lines)
+        above = lines[: cursor_row - first_row - rows.start]
+        cursor_offset = sum(map(utf8_length, above)) + len(above) + column_bytes
+        data = excerpt.encode()
+        nodes = syntax_ranges(file.language_id, data, cursor_offset)
+        return PredictionInputs(
+            cursor_path=file.path if path is None else path,
+            cursor_excerpt=excerpt,
+            cursor_offset_in_excerpt=cursor_offset,
+            excerpt_ranges=excerpt_ranges(data, cursor_offset, nodes or ()),
+            excerpt_start_row=first_row + rows.start,
+            events=self._history.events(),
+            related_files=related_files,
+            active_buffer_diagnostics=diagnostics,
+            syntax_ranges=nodes,
+        )
+
+    def to_document(
+        self, uri: str, inputs: PredictionInputs, edits: Iterable[TextEdit]
+    ) -> list[ContentChange]:
+        """Edits of the excerpt as changes of the document, all ranges in the text ``inputs`` came from."""
+        document = self._files[uri].document
+        first_row = inputs.excerpt_start_row or 0
+        data = inputs.excerpt_bytes
+
+        def position(offset: int) -> Position:
+            row_start = data.rfind(b"\n", 0, offset) + 1
+            return document.position(first_row + data.count(b"\n", 0, offset), offset - row_start)
+
+        return [
+            ContentChange(
+                Range(position(edit.range.start), position(edit.range.end)),
+                edit.text.replace("\n", document.line_ending),
+            )
+            for edit in edits
+        ]
+
+    def _record_as_predicted(self, file: _OpenFile, last: _LastChange, expected: _Expected) -> bool:
+        """Record the last change anew as an accepted prediction, if it did what that predicted."""
+        edit, document = last.edit, file.document
+        new_rows = Span(expected.old_rows.start, expected.old_rows.end + edit.row_delta)
+        if (
+            document.row_count != expected.row_count
+            or edit.start_row < expected.old_rows.start
+            or edit.old_end_row > expected.old_rows.end
+            or document.text_of_rows(new_rows) != expected.text
+        ):
+            return False
+        self._history.restore(last.history_before)
+        self._history.record(document, file.path, edit, predicted=True)
+        file.last_change = None
+        return True
+
+
+def _expected(text: Rows, edits: Sequence[ContentChange]) -> _Expected:
+    """What ``edits`` make of the rows they touch, with one row around them."""
+    ranges = [edit.range for edit in edits if edit.range is not None]
+    lines = [position.line for where in ranges for position in (where.start, where.end)]
+    rows = Span(max(0, min(lines) - 1), min(text.row_count, max(lines) + 2))
+    part = Document("".join(text.rows(rows.start, rows.end)))
+    rows_before = part.row_count
+    for where, new_text in sorted(
+        ((edit.range, edit.text) for edit in edits if edit.range is not None),
+        key=lambda pair: pair[0].start,
+        reverse=True,
+    ):
+        start, end = (
+            Position(position.line - rows.start, position.character_utf16)
+            for position in (where.start, where.end)
+        )
+        part.apply(ContentChange(Range(start, end), new_text))
+    return _Expected(rows, part.text, text.row_count + part.row_count - rows_before)
