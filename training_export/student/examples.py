@@ -21,9 +21,9 @@ from training_export.student.corpus import SourceFile
 from training_export.student.synthesis import MIXTURE, Case, ParsedFile, Synthesiser, parse_file
 
 # A quarter of the prompt's positions are learnt, so that few logits are computed (the study: logits cost most).
-PROMPT_PART, PROMPT_WEIGHT = 4, 0.4
+PROMPT_PART, PROMPT_WEIGHT = 4, 0.2
 LINE_WEIGHT_SAME, LINE_WEIGHT_EDITED = 0.3, 2.0
-ANSWER_WEIGHT = 2.0
+ANSWER_WEIGHT, ANSWER_LINE_WEIGHT = 2.0, 5.0  # naming the line is the hard part
 CASES_PER_FILE = 10
 MAX_TOKENS = 640
 
@@ -72,16 +72,20 @@ def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
     targets = [*tokens[1:], tokens[-1]]
     start = len(prompt_ids)
     weights = [PROMPT_WEIGHT] * (start - 1) + [ANSWER_WEIGHT] * len(answer_ids) + [0.0]
+    lines = {tokenizer.token_to_id(token) for token in CONTROL_TOKENS if token.startswith("<|line_")}
+    for index in range(start - 1, len(tokens) - 1):
+        if index == start - 1 or targets[index] in lines:
+            weights[index] = ANSWER_LINE_WEIGHT
     control = {tokenizer.token_to_id(token) for token in CONTROL_TOKENS}
     for index in range(start - 1):
         if targets[index] in control or (index * 7 + len(tokens)) % PROMPT_PART:
             weights[index] = 0.0
-    _teach_lines(tokenizer, tokens, targets, weights, start, answer)
+    _teach_lines(tokenizer, lines, tokens, targets, weights, start, answer)
     return Example(case.task, tokens, targets, weights, start)
 
 
 def _teach_lines(
-    tokenizer: Tokenizer, tokens: list[int], targets: list[int], weights: list[float], start: int, answer: str
+    tokenizer: Tokenizer, lines: set[int], tokens: list[int], targets: list[int], weights: list[float], start: int, answer: str
 ) -> None:
     """Give every region line's token its own target."""
     kinds = {AGAIN, DEL, ADD, INSERT, DELETE}
@@ -89,7 +93,6 @@ def _teach_lines(
         tokenizer.token_to_id(f"<|line_{number}|>"): tokenizer.token_to_id(kind if kind in kinds else REGION)
         for number, kind in _ANSWER_LINE.findall(answer)
     }
-    lines = {tokenizer.token_to_id(token) for token in CONTROL_TOKENS if token.startswith("<|line_")}
     same = tokenizer.token_to_id(SAME)
     region_start = tokens.index(tokenizer.token_to_id(REGION))
     assert tokens[start - 1] == tokenizer.token_to_id(ANSWER)  # noqa: S101 (an invariant of render)

@@ -22,6 +22,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from daemon.prompts.line_edits import ADD, AGAIN, DEL, DELETE, INSERT, LINES, SAME
+from training_export.student.circuit import TokenRoles, install
 from training_export.student.corpus import manifest, read_corpus
 from training_export.student.examples import Example, corpus_names, stream, training_stream
 from training_export.student.model import Student, StudentConfig
@@ -32,6 +34,7 @@ BATCH_TOKENS = 6144
 BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
 WARM_UP_STEPS, DECAY_PART = 30, 0.35
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
+EARLY_WEIGHT = 0.3
 SAVE_SECONDS = 240.0
 TOKENIZER_FILES = 3000
 VALIDATION_CASES_PER_TASK = 40
@@ -64,15 +67,25 @@ def pad(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
     return tokens, targets, weights
 
 
-def weighted_loss(model: Student, batch: Sequence[Example], device: torch.device) -> Tensor:
-    """Mean cross-entropy over the weighted positions."""
+def weighted_loss(
+    model: Student, batch: Sequence[Example], is_line_mark: Tensor, device: torch.device
+) -> Tensor:
+    """Mean cross-entropy over the weighted positions, and a share of the lines' targets two blocks early.
+
+    The early share makes what happens to a line known before the last two blocks, which name lines by it.
+    ``is_line_mark`` (vocabulary) is true for line tokens.
+    """
     tokens, targets, weights = (value.to(device) for value in pad(batch))
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        hidden = model(tokens)
+        hidden, early = model(tokens)
         chosen = weights > 0
         logits = model.logits(hidden[chosen])
+        marks = is_line_mark.to(device)[tokens] & chosen
+        early_logits = model.logits(early[marks])
     losses = functional.cross_entropy(logits.float(), targets[chosen], reduction="none")
-    return (losses * weights[chosen]).sum() / weights.sum()
+    early_losses = functional.cross_entropy(early_logits.float(), targets[marks], reduction="none")
+    side = EARLY_WEIGHT * (early_losses * weights[marks]).sum() / weights[marks].sum()
+    return (losses * weights[chosen]).sum() / weights.sum() + side
 
 
 @torch.no_grad()
@@ -83,7 +96,7 @@ def exact_rates(model: Student, examples: Sequence[Example], device: torch.devic
         batch = examples[first : first + 16]
         tokens, targets, _ = (value.to(device) for value in pad(batch))
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            choices = model.logits(model(tokens)).argmax(-1)
+            choices = model.logits(model(tokens)[0]).argmax(-1)
         for row, example in enumerate(batch):
             answer = slice(example.answer_start - 1, len(example.tokens) - 1)
             right[example.task].append(bool((choices[row, answer] == targets[row, answer]).all()))
@@ -158,8 +171,16 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    _, examples, validation = prepare(options.out, options.seed)
+    tokenizer, examples, validation = prepare(options.out, options.seed)
     model = Student(StudentConfig()).to(device)
+    roles = TokenRoles(
+        lines=[tokenizer.token_to_id(token) for token in LINES],
+        edits=[tokenizer.token_to_id(token) for token in (AGAIN, DEL, ADD, INSERT, DELETE)],
+        same=tokenizer.token_to_id(SAME),
+    )
+    pins = install(model, roles)
+    is_line_mark = torch.zeros(model.config.vocabulary_size, dtype=torch.bool)
+    is_line_mark[list(roles.lines)] = True
     optimizers = optimisers(model)
     step, seconds = 0, 0.0
     if (options.out / "checkpoint.pt").exists():
@@ -179,12 +200,15 @@ def main() -> None:
         for optimizer, rate in zip(optimizers, base_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        loss = weighted_loss(model, batch, device)
+        loss = weighted_loss(model, batch, is_line_mark, device)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if factor == 1.0 or step < WARM_UP_STEPS:  # released when the rate decays: at full rate they would be lost
+            for pin in pins:
+                pin.hold()
         tokens += sum(len(example.tokens) for example in batch)
         total += loss.item()
         if (step + 1) % 20 == 0:

@@ -1,0 +1,1 @@
+"""The demo: a recorded editing session, replayed against a real session of the daemon."""

@@ -1,0 +1,298 @@
+"""A thin typed layer over llama.cpp's C API, as bound by llama-cpp-python: models, tokens, one context.
+
+Logits are kept for the last token of a batch only. Knows nothing of prompts, reuse or requests; the only
+module that imports ``llama_cpp``, and only the worker process imports it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+import numpy as np
+from llama_cpp._ggml import libggml
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from daemon.engine.abort import AbortFlag
+
+Logits = NDArray[np.float32]
+
+SEQUENCE = 0  # the only sequence so far
+LOG_WARNING, LOG_ERROR, LOG_CONTINUED = 3, 4, 5  # ggml_log_level in ggml.h
+KEPT_ERRORS = 8  # lines of llama.cpp's log that explain a refusal
+
+
+class LlamaError(Exception):
+    """llama.cpp refused; the message carries what its log said."""
+
+
+class DecodeStatus(Enum):
+    """How ``llama_decode`` ended; every other return code raises."""
+
+    DONE = 0
+    ABORTED = 2
+
+
+class Log:
+    """llama.cpp's log: warnings and errors go to ``write``, the last errors are kept to explain a failure."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
+        self._level = 0
+        self._callback = llama_cpp.llama_log_callback(self._receive)  # kept alive here: C holds it
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(None))
+
+    def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
+        if level != LOG_CONTINUED:
+            self._level = level
+        if self._level not in (LOG_WARNING, LOG_ERROR):
+            return
+        line = text.decode(errors="replace")
+        self._write(line)
+        if self._level == LOG_ERROR and "failed to load model" not in line:  # says no more than that
+            self._errors.append(line.rpartition("error loading model: ")[2].strip())
+
+    def take_errors(self) -> str:
+        """The errors since the last call, in one line."""
+        errors = "; ".join(filter(None, self._errors))
+        self._errors.clear()
+        return errors
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What llama.cpp says of a model."""
+
+    metadata: dict[str, str]
+    parameters: int
+    size_bytes: int
+    training_context_tokens: int
+    vocabulary_tokens: int
+
+    @property
+    def architecture(self) -> str:
+        """The model family in llama.cpp's words."""
+        return self.metadata.get("general.architecture", "")
+
+
+class Model:
+    """A GGUF in memory (or only its vocabulary and metadata)."""
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+        self._vocabulary: Any = llama_cpp.llama_model_get_vocab(pointer)
+        self._pieces: dict[int, bytes] = {}
+        self._tokens = (llama_cpp.llama_token * 4096)()
+
+    @classmethod
+    def load(cls, path: str, log: Log, *, gpu_layers: int = 0, vocabulary_only: bool = False) -> Model:
+        """Load ``path``; ``gpu_layers`` -1 offloads all. Raises LlamaError with llama.cpp's own words."""
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        parameters.vocab_only = vocabulary_only
+        log.take_errors()
+        pointer = llama_cpp.llama_model_load_from_file(path.encode(), parameters)
+        if not pointer:
+            raise LlamaError(log.take_errors() or "llama.cpp gives no reason")
+        return cls(pointer)
+
+    def close(self) -> None:
+        """Free the model; contexts made from it must be gone."""
+        llama_cpp.llama_model_free(self.pointer)
+
+    def facts(self) -> ModelFacts:
+        """Metadata (scalars only, as llama.cpp prints them) and sizes."""
+        metadata = {}
+        for index in range(llama_cpp.llama_model_meta_count(self.pointer)):
+            key = _meta_string(llama_cpp.llama_model_meta_key_by_index, self.pointer, index)
+            metadata[key] = _meta_string(llama_cpp.llama_model_meta_val_str_by_index, self.pointer, index)
+        return ModelFacts(
+            metadata=metadata,
+            parameters=llama_cpp.llama_model_n_params(self.pointer),
+            size_bytes=llama_cpp.llama_model_size(self.pointer),
+            training_context_tokens=llama_cpp.llama_model_n_ctx_train(self.pointer),
+            vocabulary_tokens=llama_cpp.llama_vocab_n_tokens(self._vocabulary),
+        )
+
+    def tokenize(self, text: str, *, parse_special: bool = True, add_beginning: bool = False) -> list[int]:
+        """Token ids of ``text``; with ``parse_special`` control tokens in it become one token each.
+
+        ``add_beginning`` puts the beginning-of-sequence token first where the model's metadata asks for it.
+        """
+        encoded = text.encode()
+        tokens = self._tokens
+        count = llama_cpp.llama_tokenize(
+            self._vocabulary, encoded, len(encoded), tokens, len(tokens), False, parse_special
+        )
+        if count < 0:  # the buffer was too small and the count says how large it must be
+            self._tokens = tokens = (llama_cpp.llama_token * -count)()
+            count = llama_cpp.llama_tokenize(
+                self._vocabulary, encoded, len(encoded), tokens, len(tokens), False, parse_special
+            )
+        found: list[int] = tokens[:count]
+        if add_beginning and llama_cpp.llama_vocab_get_add_bos(self._vocabulary):
+            beginning = int(llama_cpp.llama_vocab_bos(self._vocabulary))
+            if found[:1] != [beginning]:
+                return [beginning, *found]
+        return found
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token, control tokens written out; a character may span several tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._detokenize(token)
+        return piece
+
+    def _detokenize(self, token: int) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, size, 0, True)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def ends_generation(self, token: int) -> bool:
+        """Whether the vocabulary marks ``token`` as an end (of sequence, of turn, ...)."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+
+    def control_texts(self) -> list[str]:
+        """The texts of the vocabulary's control tokens.
+
+        Some converters mark control tokens as user-defined, like runs of spaces; ``<|...|>`` tells them
+        apart.
+        """
+        texts = []
+        for token in range(llama_cpp.llama_vocab_n_tokens(self._vocabulary)):
+            attributes = llama_cpp.llama_vocab_get_attr(self._vocabulary, token)
+            if attributes & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL:
+                texts.append(self.piece(token).decode(errors="replace"))
+            elif attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                piece = self.piece(token)
+                if piece.startswith(b"<|") and piece.endswith(b"|>"):
+                    texts.append(piece.decode(errors="replace"))
+        return texts
+
+
+def _meta_string(read: Callable[..., int], pointer: Any, index: int) -> str:
+    size = 256
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        length = read(pointer, index, buffer, size)  # of the whole string, wherever the buffer ends
+        if length < size:
+            return buffer.value.decode(errors="replace")
+        size = length + 1
+
+
+class Context:
+    """The KV cache of one sequence and the buffers to evaluate tokens in it.
+
+    ``batch_tokens`` is the most one ``decode`` takes, logical and physical alike: one call is one forward
+    pass, and an abort loses at most that many tokens.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        log: Log,
+        *,
+        context_tokens: int,
+        batch_tokens: int,
+        threads: int,
+        abort: AbortFlag | None = None,
+    ) -> None:
+        """Raises LlamaError when there is no memory for the context."""
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = context_tokens
+        parameters.n_batch = parameters.n_ubatch = batch_tokens
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.no_perf = True
+        if abort is not None:
+            parameters.abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+            parameters.abort_callback_data = abort.address()
+        log.take_errors()
+        self._pointer = llama_cpp.llama_init_from_model(model.pointer, parameters)
+        if not self._pointer:
+            raise LlamaError(log.take_errors() or "llama.cpp could not make a context")
+        self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
+        self.context_tokens = llama_cpp.llama_n_ctx(self._pointer)
+        self.batch_tokens = batch_tokens
+        self._vocabulary_tokens = model.facts().vocabulary_tokens
+        self._batch = llama_cpp.llama_batch_init(batch_tokens, 0, 1)
+        self._tokens = np.ctypeslib.as_array(self._batch.token, (batch_tokens,))
+        self._positions = np.ctypeslib.as_array(self._batch.pos, (batch_tokens,))
+        self._wanted = np.ctypeslib.as_array(self._batch.logits, (batch_tokens,))
+        self._wanted[:] = 0
+        for index in range(batch_tokens):
+            self._batch.n_seq_id[index] = 1
+            self._batch.seq_id[index][0] = SEQUENCE
+        self._logits_address = 0
+        self._logits: Logits = np.empty(0, np.float32)
+
+    def close(self) -> None:
+        """Free the context; its model must still be there."""
+        llama_cpp.llama_batch_free(self._batch)
+        llama_cpp.llama_free(self._pointer)
+
+    def decode(self, tokens: Sequence[int], start: int, *, logits: bool) -> DecodeStatus:
+        """Evaluate at most ``batch_tokens`` tokens from position ``start``; ``logits`` for the last of them.
+
+        After ABORTED none of these tokens is in the cache. Raises LlamaError when llama.cpp cannot evaluate.
+        """
+        count = len(tokens)
+        self._batch.n_tokens = count
+        self._tokens[:count] = tokens
+        self._positions[:count] = np.arange(start, start + count)
+        self._wanted[count - 1] = logits
+        code = llama_cpp.llama_decode(self._pointer, self._batch)
+        self._wanted[count - 1] = 0
+        if code not in (DecodeStatus.DONE.value, DecodeStatus.ABORTED.value):
+            raise LlamaError(f"llama.cpp could not evaluate {count} tokens at {start} (code {code})")
+        return DecodeStatus(code)
+
+    def last_logits(self) -> Logits:
+        """The logits of the last token decoded with ``logits``; a view, valid until the next ``decode``.
+
+        Raises LlamaError for a model that has none.
+        """
+        pointer = llama_cpp.llama_get_logits_ith(self._pointer, -1)
+        if not pointer:
+            raise LlamaError("the model predicts no tokens (an embedding model?)")
+        address = ctypes.addressof(pointer.contents)
+        if address != self._logits_address:  # making the view costs more than reading through it
+            self._logits_address = address
+            self._logits = np.ctypeslib.as_array(pointer, (self._vocabulary_tokens,))
+        return self._logits
+
+    def keep(self, count: int) -> bool:
+        """Remove everything after the first ``count`` tokens; False (nothing removed) where memory cannot."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, SEQUENCE, count, -1))
+
+    def clear(self) -> None:
+        """Remove everything."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+
+    def held_tokens(self) -> int:
+        """How many positions the cache holds."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, SEQUENCE)) + 1
+
+
+def backend(gpu_layers: int) -> str:
+    """The devices this build of llama.cpp computes on, for ``gpu_layers`` layers offloaded."""
+    if gpu_layers == 0 or not llama_cpp.llama_supports_gpu_offload():
+        return "CPU"
+    library = libggml
+    library.ggml_backend_dev_get.restype = ctypes.c_void_p
+    library.ggml_backend_dev_name.restype = ctypes.c_char_p
+    library.ggml_backend_dev_name.argtypes = [ctypes.c_void_p]
+    library.ggml_backend_dev_count.restype = ctypes.c_size_t
+    devices = (library.ggml_backend_dev_get(index) for index in range(library.ggml_backend_dev_count()))
+    return ", ".join(library.ggml_backend_dev_name(device).decode() for device in devices)

@@ -1,0 +1,110 @@
+"""An engine whose answers are written down beforehand: for tests, and for authors of editor clients.
+
+It decodes nothing and needs no model. A script turns what the model would see into the new text of the
+excerpt; the engine can be held back in the middle of a prediction, made to fail, and asked afterwards what
+it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from daemon.engine.api import EngineState
+from daemon.engine.errors import DeadlineExceeded
+from daemon.engine.messages import Counters, EngineAnswer, StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capture.inputs import PredictionInputs
+    from daemon.engine.errors import EngineError
+    from daemon.engine.messages import ModelInfo
+
+    Script = Callable[[PredictionInputs], str | None]
+
+
+def replacing(old: str, new: str) -> Script:
+    """A script that replaces every ``old`` in the excerpt, and predicts nothing where there is none."""
+    return lambda inputs: inputs.cursor_excerpt.replace(old, new) if old in inputs.cursor_excerpt else None
+
+
+class ScriptedEngine:
+    """An ``Engine``. ``asked`` are the inputs of every prediction begun, ``aborted`` how many were given
+    up.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.state = EngineState.UNLOADED
+        self.failure = ""
+        self.model: ModelInfo | None = None
+        self.asked: list[PredictionInputs] = []
+        self.aborted = 0
+        self.fails_with: EngineError | None = None
+        self.stop = StopReason.END_OF_SEQUENCE
+        self.confidence = 1.0
+        self._free = asyncio.Event()
+        self._free.set()
+        self._begun = asyncio.Event()
+        self._unloaded = asyncio.Event()
+
+    def hold(self) -> None:
+        """Let every prediction wait until ``release``."""
+        self._free.clear()
+
+    def release(self) -> None:
+        """Let the predictions that wait go on."""
+        self._free.set()
+
+    async def begun(self, count: int) -> None:
+        """Return once ``count`` predictions have begun."""
+        while len(self.asked) < count:
+            self._begun.clear()
+            await self._begun.wait()
+
+    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+        """The script's answer; raises what ``fails_with`` says, or DeadlineExceeded when held for too
+        long.
+        """
+        self.asked.append(inputs)
+        self._begun.set()
+        if self.state is not EngineState.READY:
+            self.state = EngineState.LOADING
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._free.wait()
+        except TimeoutError:
+            raise DeadlineExceeded("the model took longer than the deadline") from None
+        except asyncio.CancelledError:
+            self.aborted += 1
+            raise
+        if self.fails_with is not None:
+            self.state = EngineState.FAILED
+            self.failure = str(self.fails_with)
+            raise self.fails_with
+        self.state = EngineState.READY
+        new_text = self.script(inputs)
+        return EngineAnswer(
+            id=len(self.asked),
+            region_start_bytes=0,
+            region_end_bytes=len(inputs.excerpt_bytes),
+            new_region_text=new_text,
+            reason="" if new_text is not None else "the model predicts no edit",
+            stop=self.stop,
+            confidence=self.confidence,
+            counters=Counters(forward_passes=1),
+        )
+
+    async def unload(self) -> None:
+        """Forget the model."""
+        self.state = EngineState.UNLOADED
+        self._unloaded.set()
+
+    async def unloaded(self) -> None:
+        """Return once the model was forgotten."""
+        await self._unloaded.wait()
+
+    async def close(self) -> None:
+        """End."""
+        self.state = EngineState.CLOSED

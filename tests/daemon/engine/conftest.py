@@ -1,0 +1,265 @@
+"""Real GGUF files with random weights, written with the `gguf` package and run by the real llama.cpp.
+
+The architecture is qwen2 in F32, the tokenizer a byte-level BPE with a few merges and `<|...|>` control tokens
+that the model never predicts unless a test makes it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gguf
+import llama_cpp
+import numpy as np
+import pytest
+
+from capture.inputs import ExcerptRanges, PredictionInputs
+from daemon.engine.abort import AbortFlag
+from daemon.engine.client import EngineClient
+from daemon.engine.decoder import Decoder
+from daemon.engine.llama import Context, Log, Model
+from daemon.engine.messages import ModelSettings
+
+CONTROL_TOKENS = ("<|endoftext|>", "<|end|>", "<|line_0|>", "<|line_1|>")
+MERGED_PAIRS = ("Ġ Ġ", "ĠĠ ĠĠ", "d e", "de f", "s e", "se l", "sel f", "r e", "re t", "Ġ =", "i n", "o r")
+HEAD_WIDTH = 32
+PLAIN_WORKER = (sys.executable, "-m", "tests.daemon.engine.plain_worker")
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """The shape of a model to write.
+
+    ``end_token`` is the id of the token that ends a sequence; wherever the model would predict the token
+    ``line_token_instead_of`` it predicts ``<|line_0|>``.
+    """
+
+    width: int = 64
+    layers: int = 2
+    context_tokens: int = 1024
+    prompt_format: str = "plain"
+    architecture: str = "qwen2"
+    end_token: int | None = None
+    line_token_instead_of: int | None = None
+    text: bool = True  # predicts printable ASCII only, else any byte: mostly no UTF-8
+    broken: bool = False  # its output is not a number
+
+
+def vocabulary() -> tuple[list[str], list[int]]:
+    """Token texts (each byte as GPT-2's printable stand-in) and their GGUF token types."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    stand_in = {byte: chr(byte) for byte in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+    tokens = [stand_in[byte] for byte in range(256)] + [pair.replace(" ", "") for pair in MERGED_PAIRS]
+    types = [gguf.TokenType.NORMAL] * len(tokens) + [gguf.TokenType.CONTROL] * len(CONTROL_TOKENS)
+    return tokens + list(CONTROL_TOKENS), [int(kind) for kind in types]
+
+
+def write_model(path: Path, model: TinyModel) -> Path:
+    tokens, types = vocabulary()
+    random = np.random.default_rng(1)
+    width, inner = model.width, 2 * model.width
+
+    def weights(rows: int, columns: int) -> np.ndarray:
+        return (random.standard_normal((rows, columns)) * 2 / np.sqrt(columns)).astype(np.float32)
+
+    writer = gguf.GGUFWriter(str(path), model.architecture)
+    writer.add_name("tiny")
+    writer.add_string("foretype.prompt_format", model.prompt_format)
+    writer.add_context_length(model.context_tokens)
+    writer.add_embedding_length(width)
+    writer.add_block_count(model.layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(width // HEAD_WIDTH)
+    writer.add_head_count_kv(width // HEAD_WIDTH)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(list(MERGED_PAIRS))
+    writer.add_eos_token_id(tokens.index("<|endoftext|>") if model.end_token is None else model.end_token)
+    writer.add_add_bos_token(False)
+
+    output = weights(len(tokens), width)
+    output[-len(CONTROL_TOKENS) :] = 0  # logit 0: never the best
+    if model.text:
+        output[:0x20] = output[0x7F:0x100] = 0
+    if model.line_token_instead_of is not None:
+        output[tokens.index("<|line_0|>")] = output[model.line_token_instead_of] * 1.01
+    if model.broken:
+        output[7] = np.nan
+    writer.add_tensor("token_embd.weight", weights(len(tokens), width) * 4)
+    writer.add_tensor("output.weight", output)
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    for layer in range(model.layers):
+        for part in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{part}.weight", np.ones(width, np.float32))
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            writer.add_tensor(f"blk.{layer}.{part}.weight", weights(width, width))
+        for part in ("attn_q", "attn_k", "attn_v"):
+            writer.add_tensor(f"blk.{layer}.{part}.bias", np.zeros(width, np.float32))
+        writer.add_tensor(f"blk.{layer}.ffn_gate.weight", weights(inner, width))
+        writer.add_tensor(f"blk.{layer}.ffn_up.weight", weights(inner, width))
+        writer.add_tensor(f"blk.{layer}.ffn_down.weight", weights(width, inner))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def build_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``build_model(**changes)``: the path of a model, ``TinyModel`` with the named changes, built once."""
+    folder = tmp_path_factory.mktemp("models")
+    built: dict[TinyModel, Path] = {}
+
+    def build(**changes: object) -> Path:
+        model = replace(TinyModel(), **changes)
+        if model not in built:
+            built[model] = write_model(folder / f"tiny{len(built)}.gguf", model)
+        return built[model]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_model(build_model: Callable[..., Path]) -> Path:
+    """A model whose context takes 1,024 tokens."""
+    return build_model()
+
+
+@pytest.fixture(scope="session")
+def slow_model(build_model: Callable[..., Path]) -> Path:
+    """A model large enough that a long prompt or answer takes seconds."""
+    return build_model(width=256, layers=6, context_tokens=8192)
+
+
+@pytest.fixture(scope="session")
+def llama_log() -> Log:
+    """llama.cpp's log of the test process."""
+    return Log(lambda _line: None)
+
+
+class Bench:
+    """One loaded model with a decoder, in this process."""
+
+    def __init__(self, path: Path, log: Log, clock: Callable[[], float], batch_tokens: int) -> None:
+        self.flag = AbortFlag.create()
+        self.model = Model.load(str(path), log)
+        self.context = Context(
+            self.model,
+            log,
+            context_tokens=self.model.facts().training_context_tokens,
+            batch_tokens=batch_tokens,
+            threads=1,
+            abort=self.flag,
+        )
+        self.decoder = Decoder(self.model, self.context, self.flag, clock)
+
+    def close(self) -> None:
+        self.context.close()
+        self.model.close()
+        self.flag.close()
+
+
+@pytest.fixture
+def open_bench(llama_log: Log) -> Iterator[Callable[..., Bench]]:
+    """``open_bench(path, clock=..., batch_tokens=...)``: a decoder in this process, closed after the test."""
+    benches: list[Bench] = []
+
+    def open_(path: Path, clock: Callable[[], float] = lambda: 0.0, batch_tokens: int = 16) -> Bench:
+        benches.append(Bench(path, llama_log, clock, batch_tokens))
+        return benches[-1]
+
+    yield open_
+    for bench in benches:
+        bench.close()
+
+
+class PlainLoop:
+    """Greedy decoding as plainly as can be: llama.cpp alone, everything evaluated anew for every token."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = llama_cpp.llama_model_load_from_file(
+            str(path).encode(), llama_cpp.llama_model_default_params()
+        )
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx, parameters.n_threads, parameters.n_threads_batch = 512, 1, 1
+        self._context = llama_cpp.llama_init_from_model(self._model, parameters)
+        vocabulary_pointer = llama_cpp.llama_model_get_vocab(self._model)
+        self._size = llama_cpp.llama_vocab_n_tokens(vocabulary_pointer)
+
+    def answer(self, prompt: Sequence[int], count: int) -> tuple[list[int], float, float]:
+        """``count`` greedy tokens, the sum of their log-probabilities, and the smallest lead of a best token."""
+        tokens = list(prompt)
+        log_probability, smallest_lead = 0.0, float("inf")
+        for _ in range(count):
+            llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
+            array = (llama_cpp.llama_token * len(tokens))(*tokens)  # kept: the batch only points to it
+            batch = llama_cpp.llama_batch_get_one(array, len(tokens))
+            assert llama_cpp.llama_decode(self._context, batch) == 0
+            pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
+            logits = np.ctypeslib.as_array(pointer, (self._size,)).astype(np.float64)
+            second, best = np.sort(logits)[-2:]
+            smallest_lead = min(smallest_lead, float(best - second))
+            log_probability -= float(np.log(np.exp(logits - best).sum()))
+            tokens.append(int(logits.argmax()))
+        return tokens[len(prompt) :], log_probability, smallest_lead
+
+    def close(self) -> None:
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
+
+@pytest.fixture(scope="session")
+def plain_loop(tiny_model: Path, llama_log: Log) -> Iterator[PlainLoop]:
+    """The reference for the tiny model's answers."""
+    loop = PlainLoop(tiny_model)
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def moment() -> Callable[..., PredictionInputs]:
+    """``moment(text, budget=..., stop=[...])``: inputs whose prompt is ``text`` for the plain worker."""
+
+    def make(text: str, **options: object) -> PredictionInputs:
+        return PredictionInputs(
+            cursor_path="a.py",
+            cursor_excerpt=text,
+            cursor_offset_in_excerpt=0,
+            excerpt_ranges=ExcerptRanges({}),
+            repo_url=json.dumps(options),
+        )
+
+    return make
+
+
+@pytest.fixture
+async def open_client(tiny_model: Path):
+    """``open_client(path, **options)``: a client of the plain worker, closed after the test."""
+    clients: list[EngineClient] = []
+
+    def open_(path: Path = tiny_model, **options: object) -> EngineClient:
+        log = options.pop("log", None) or logging.getLogger("tests.worker")
+        settings = ModelSettings(str(path), threads=1)
+        options.setdefault("command", PLAIN_WORKER)
+        clients.append(EngineClient(settings, log=log, **options))
+        return clients[-1]
+
+    yield open_
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture(scope="session")
+def plain_worker_command() -> tuple[str, ...]:
+    """The command of a worker with the plain format."""
+    return PLAIN_WORKER
