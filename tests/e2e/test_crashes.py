@@ -1,0 +1,87 @@
+"""Twenty kills of the engine worker and twenty of an editor's bridge, each in the middle of a prediction.
+
+Two windows, one hub, one worker, all real. A stopped worker makes "in the middle" certain: it has the request and
+cannot answer it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.daemon.process.conftest import wait_until_gone
+
+pytestmark = pytest.mark.system
+
+KILLS = 20
+# In the second row a person has just begun to rename `total`.
+TEXT = """\
+def total_price(orders):
+    total = 0
+    for order in orders:
+        total += order.price
+    return total
+"""
+
+
+@pytest.fixture
+def renaming(window):
+    """``renaming()``: a new window in which a rename has begun; its next edit is the rest of it."""
+
+    def open_and_rename():
+        opened = window(TEXT)
+        opened.replace(1, 4, 9, "amount")
+        return opened
+
+    return open_and_rename
+
+
+def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(renaming, settings, machine):
+    settings(threads=1, deadline_ms=60_000)
+    first, second = renaming(), renaming()
+    assert first.edits(first.ask_edit())
+    running = machine()
+    for kill in range(KILLS):
+        if kill and kill % 2 == 0:
+            # A third death within a minute would switch predictions off until the model's settings change, as
+            # status says then; so they change, and a new worker takes over.
+            retired = running.worker()
+            settings(threads=1 + kill // 2 % 2, deadline_ms=60_000)
+            assert wait_until_gone(retired)
+            assert second.edits(second.ask_edit())
+        worker = running.worker()
+        worker.suspend()
+        lost = first.ask_edit()
+        running.status()  # by now the worker has the request
+        kept = second.ask_edit()
+        worker.kill()
+        assert first.edits(lost) == []
+        assert second.edits(kept)
+        assert running.status()["predictions"]["counts"]["worker_deaths"] == kill + 1
+        assert wait_until_gone(worker)
+    assert first.edits(first.ask_edit())
+    assert len(running.status()["windows"]) == 2
+    assert first.leave() == second.leave() == 0
+
+
+def test_a_killed_bridge_costs_the_other_window_nothing(renaming, settings, machine, world):
+    settings(deadline_ms=60_000)
+    other = renaming()
+    assert other.edits(other.ask_edit())
+    running = machine()
+    worker = running.worker()
+    for _ in range(KILLS):
+        killed = renaming()
+        worker.suspend()
+        killed.ask_edit()
+        running.status()  # by now the worker has the request
+        killed.process.kill()
+        kept = other.ask_edit()
+        worker.resume()
+        assert other.edits(kept)
+        killed.wait()
+    status = running.status()
+    assert len(status["windows"]) == 1
+    assert status["predictions"]["counts"]["worker_deaths"] == 0
+    assert running.worker() == worker
+    assert {process.pid for process in world.processes()} == {running.hub.pid, worker.pid, other.process.pid}
+    assert other.leave() == 0

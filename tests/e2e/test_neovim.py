@@ -1,0 +1,106 @@
+"""A person in Neovim renames a variable where it is defined; the shipped model carries the rename on.
+
+Everything is real: Neovim, our Lua client, the bridge, the hub, the engine worker and the student in the package.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.daemon.process.conftest import wait_until_gone
+
+pytestmark = pytest.mark.system
+
+BEFORE = """\
+def total_price(orders):
+    total = 0
+    for order in orders:
+        total += order.price
+    print("orders:", len(orders))
+    print("first:", orders[0])
+    return total
+"""
+DRAWN = "#vim.api.nvim_buf_get_extmarks(0, vim.api.nvim_create_namespace('foretype'), 0, -1, {}) > 0"
+COUNT_REQUESTS = (
+    "vim.api.nvim_create_autocmd('LspRequest', { callback = function(event)"
+    " local request = event.data.request"
+    " if request.type == 'pending' and request.method == 'textDocument/copilotInlineEdit' then"
+    " vim.g.requests = (vim.g.requests or 0) + 1 end end })"
+)
+
+
+def with_row(text, row, line):
+    """``text`` with another line in a row (from 1)."""
+    lines = text.split("\n")
+    lines[row - 1] = line
+    return "\n".join(lines)
+
+
+def test_a_rename_is_carried_on_line_by_line_and_undone(neovim, settings, world):
+    settings(deadline_ms=20_000)  # the model is loaded within the first question
+    path = world.project / "prices.py"
+    path.write_text(BEFORE)
+    editor = neovim(path)
+    editor.lua(COUNT_REQUESTS)
+
+    editor.type("2G^cwamount")
+    editor.wait(DRAWN, seconds=60)
+    typed = with_row(BEFORE, 2, "    amount = 0")
+    assert editor.text == typed
+    shown = "\n".join(editor.screen())
+    assert shown.count("amount") == typed.count("amount") + 1, shown
+    [(_, row, *_), *_] = editor.marks()
+    assert row + 1 == 4
+    editor.type("<Esc>")
+    editor.wait("vim.fn.mode() == 'n'")
+
+    requests = editor.lua("vim.g.requests")
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.cursor[0] == 4
+    assert editor.text == typed
+    assert editor.lua("foretype.jump_or_accept()") is True
+    first = with_row(typed, 4, "        amount += order.price")
+    assert editor.text == first
+    assert editor.lua("vim.g.requests") == requests + 1
+
+    editor.wait(DRAWN)  # the next one, asked for by accepting
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.cursor[0] == 7
+    assert editor.lua("foretype.jump_or_accept()") is True
+    second = with_row(first, 7, "    return amount")
+    assert editor.text == second
+
+    for earlier in (first, typed, BEFORE):
+        editor.type("u")
+        editor.wait(f"table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\\n') .. '\\n' == [==[\n{earlier}]==]")
+    accepted = world.status()["predictions"]["counts"]["accepted"]
+    assert accepted == 2
+
+
+def test_another_servers_diagnostics_do_not_keep_the_prediction_away(neovim, settings, world):
+    settings(deadline_ms=20_000)
+    path = world.project / "prices.py"
+    path.write_text(BEFORE)
+    editor = neovim(path)
+    editor.type("2G^cwamount")
+    editor.wait(DRAWN, seconds=60)
+    editor.lua(
+        "vim.diagnostic.set(vim.api.nvim_create_namespace('linter'), 0, {{ lnum = 3, col = 8, end_lnum = 3,"
+        " end_col = 13, severity = 1, message = 'undefined name total', source = 'lint' }})"
+    )
+    editor.lua("foretype.request()")
+    editor.wait(DRAWN)
+    [(_, row, *_), *_] = editor.marks()
+    assert row + 1 == 4
+
+
+def test_neovim_leaves_no_process_behind(neovim, settings, world):
+    settings(exit_after_seconds=0)
+    path = world.project / "prices.py"
+    path.write_text(BEFORE)
+    editor = neovim(path)
+    hub = world.hub()
+    editor.type(":qa!<CR>")
+    assert editor.process.wait(20) == 0
+    assert wait_until_gone(hub)
+    assert world.processes() == []

@@ -1,0 +1,192 @@
+"""How the Neovim client draws, applies and asks, whatever edit it is given.
+
+The Neovim and the client are real; the server is scripted, because the edits have to be exact ones.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def scripted(neovim, world):
+    def start(text):
+        path = world.project / "file.py"
+        path.write_text(text, encoding="utf-8", newline="")
+        return neovim(path, "{ cmd = scripted.start }")
+
+    return start
+
+
+def answer_next(editor, text, start, end):
+    editor.lua(
+        f"(function() scripted.edit = {{ text = vim.json.decode({lua_text(text)}), range = {{"
+        f" start = {{ line = {start[0]}, character = {start[1]} }},"
+        f" ['end'] = {{ line = {end[0]}, character = {end[1]} }} }} }} end)()"
+    )
+
+
+def lua_text(text):
+    return f"[==[{json.dumps(text)}]==]"
+
+
+def said(editor, method):
+    return editor.lua(f"scripted.said('{method}')")
+
+
+def show(editor, text, start, end):
+    """Have an edit drawn, by changing nothing that matters: the first letter is replaced by itself."""
+    answer_next(editor, text, start, end)
+    editor.type("ggr" + editor.text[0])
+    editor.wait("#scripted.said('textDocument/didShowInlineEdit') > 0")
+
+
+def test_an_edit_within_a_line_is_marked_and_the_new_text_stands_behind_it(scripted):
+    editor = scripted("a = 1\nprint(total, 2)\n")
+    show(editor, "amount", (1, 6), (1, 11))
+    assert editor.screen()[:2] == ["a = 1", "print(totalamount, 2)"]
+    [(_, row, column, details), (_, *_, added)] = editor.marks()
+    assert (row, column, details["end_row"], details["end_col"]) == (1, 6, 1, 11)
+    assert details["hl_group"] == "DiffDelete"
+    assert added["virt_text"] == [["amount", "DiffAdd"]]
+    assert said(editor, "textDocument/didShowInlineEdit")[0]["item"]["command"]["arguments"] == ["the-id"]
+
+
+def test_lines_that_change_are_shown_whole_below_the_old_ones(scripted):
+    editor = scripted("a = 1\nfor x in total:\n    print(total)\nend()\n")
+    show(editor, "amount:\n    print(amount", (1, 9), (2, 15))
+    assert editor.screen()[:6] == [
+        "a = 1",
+        "for x in total:",
+        "    print(total)",
+        "for x in amount:",
+        "    print(amount)",
+        "end()",
+    ]
+
+
+@pytest.mark.parametrize(("text", "place"), [("new()\n", (1, 0)), ("\nnew()", (0, 5))])
+def test_an_inserted_line_is_drawn_between_the_lines_around_it(scripted, text, place):
+    editor = scripted("a = 1\nend()\n")
+    show(editor, text, place, place)
+    assert editor.screen()[:3] == ["a = 1", "new()", "end()"]
+
+
+def test_columns_count_utf16_units_when_drawing_and_when_applying(scripted):
+    editor = scripted('a = 1\nprint("😀é", total)\n')
+    # The emoji is two units in UTF-16, four bytes in the buffer.
+    show(editor, "amount", (1, 13), (1, 18))
+    assert editor.screen()[1].replace(" ", "") == 'print("😀é",totalamount)'
+    editor.type("j")
+    editor.lua("foretype.jump_or_accept()")
+    assert editor.text == 'a = 1\nprint("😀é", amount)\n'
+
+
+def test_the_cursor_is_sent_in_utf16_units(scripted):
+    editor = scripted('print("😀") # z\n')
+    editor.type("$rx")
+    editor.wait("#scripted.said('textDocument/copilotInlineEdit') == 1")
+    assert said(editor, "textDocument/copilotInlineEdit")[0]["position"] == {"line": 0, "character": 14}
+
+
+def test_the_first_key_goes_to_the_edit_and_the_second_applies_it_and_asks_again(scripted):
+    editor = scripted("a = 1\n\nprint(total)\n")
+    show(editor, "amount", (2, 6), (2, 11))
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.cursor == (3, 6)
+    editor.type("``")  # the jump is in the jump list
+    editor.wait("vim.fn.line('.') == 1")
+    editor.type("``")
+    editor.wait("vim.fn.line('.') == 3")
+    assert editor.text == "a = 1\n\nprint(total)\n"
+    assert len(editor.marks()) == 2
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.text == "a = 1\n\nprint(amount)\n"
+    assert editor.cursor == (3, 12)
+    assert editor.marks() == []
+    assert said(editor, "workspace/executeCommand") == [
+        {"command": "foretype.didAccept", "arguments": ["the-id"]}
+    ]
+    asked = said(editor, "textDocument/copilotInlineEdit")
+    assert len(asked) == 2
+    assert asked[1]["position"] == {"line": 2, "character": 12}
+    assert asked[1]["textDocument"]["version"] > asked[0]["textDocument"]["version"]
+    editor.type("u")
+    editor.wait("vim.fn.getline(3) == 'print(total)'")
+
+
+def test_while_typing_undo_takes_back_the_applied_edit_alone(scripted):
+    editor = scripted("a = 1\n")
+    answer_next(editor, "4", (0, 5), (0, 5))
+    editor.type("A23")
+    editor.wait("#scripted.said('textDocument/didShowInlineEdit') == 1")
+    editor.lua("foretype.jump_or_accept()")
+    editor.wait("vim.fn.getline(1) == 'a = 1423'")
+    editor.type("<Esc>u")
+    editor.wait("vim.fn.getline(1) == 'a = 123'")
+
+
+def test_with_nothing_shown_the_key_is_free_for_something_else(scripted):
+    editor = scripted("a = 1\n")
+    assert editor.lua("foretype.jump_or_accept()") is False
+
+
+def test_an_answer_for_text_that_has_changed_since_is_not_drawn(scripted):
+    editor = scripted("a = 1\n")
+    editor.lua("(function() scripted.hold = true end)()")
+    answer_next(editor, "9", (0, 4), (0, 5))
+    editor.type("rb")
+    editor.wait("#scripted.held == 1")
+    editor.type("rc")
+    editor.wait("#scripted.held == 2")
+    editor.lua("scripted.held[1]()")
+    assert editor.marks() == []
+    assert editor.lua("foretype.jump_or_accept()") is False
+
+
+def test_typing_takes_the_edit_off_the_screen(scripted):
+    editor = scripted("a = 1\nprint(total)\n")
+    show(editor, "amount", (1, 6), (1, 11))
+    editor.type("x")
+    editor.wait("vim.fn.getline(1) == ' = 1'")
+    editor.wait("#scripted.said('textDocument/copilotInlineEdit') == 2")
+    assert editor.marks() == []
+
+
+def test_leaving_the_buffer_or_dismissing_takes_the_edit_off_the_screen(scripted):
+    editor = scripted("a = 1\nprint(total)\n")
+    show(editor, "amount", (1, 6), (1, 11))
+    editor.lua("foretype.dismiss()")
+    assert editor.marks() == []
+    show(editor, "amount", (1, 6), (1, 11))
+    editor.lua("vim.cmd('enew!')")
+    editor.lua("vim.cmd('buffer 1')")
+    assert editor.marks() == []
+
+
+def test_diagnostics_of_others_are_forwarded_and_attached_in_utf16_units(scripted):
+    editor = scripted('print("😀", total)\n')
+    editor.lua(
+        "vim.diagnostic.set(vim.api.nvim_create_namespace('linter'), 0, {{ lnum = 0, col = 13, end_lnum = 0,"
+        " end_col = 18, severity = 1, message = 'undefined name', source = 'lint', code = 'F821' }})"
+    )
+    editor.type("A ")
+    editor.wait("#scripted.said('textDocument/copilotInlineEdit') == 1")
+    expected = {
+        "range": {"start": {"line": 0, "character": 11}, "end": {"line": 0, "character": 16}},
+        "severity": 1,
+        "message": "undefined name",
+        "source": "lint",
+        "code": "F821",
+    }
+    [forwarded] = said(editor, "foretype/didChangeDiagnostics")
+    assert forwarded["diagnostics"] == [expected]
+    assert forwarded["uri"].endswith("/file.py")
+    [asked] = said(editor, "textDocument/copilotInlineEdit")
+    assert asked["diagnostics"] == [expected]
+    editor.lua("vim.diagnostic.reset()")
+    assert said(editor, "foretype/didChangeDiagnostics")[1]["diagnostics"] == []
