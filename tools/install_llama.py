@@ -50,7 +50,11 @@ def main() -> int:
     log: list[str] = []
     started, percent = time.monotonic(), 0
     with subprocess.Popen(
-        pip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "CMAKE_ARGS": arguments}
+        pip,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "CMAKE_ARGS": arguments},
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -63,7 +67,9 @@ def main() -> int:
         print()
     if process.returncode:
         sys.stderr.writelines(log[-40:])
-        print(f"\n{requirement} was not installed. It needs a C++ compiler and make (Debian: apt install build-essential).")
+        print(
+            f"\n{requirement} was not installed. It needs a C++ compiler and make (Debian: apt install build-essential)."
+        )
     return process.returncode
 
 

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="make test-train installs torch")
 import numpy as np  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
-from daemon.prompts.line_edits import ADD, AGAIN, DEL, DELETE, INSERT, LINES, SAME  # noqa: E402
-from training_export.student.circuit import TokenRoles, install  # noqa: E402
+from daemon.prompts.line_edits import LINES  # noqa: E402
+from training_export.student.circuit import install  # noqa: E402
 from training_export.student.corpus import SourceFile, read_corpus  # noqa: E402
 from training_export.student.examples import Example, corpus_names, training_stream  # noqa: E402
 from training_export.student.gguf_export import write_gguf  # noqa: E402
@@ -43,18 +43,14 @@ def examples(files: list[SourceFile], tokenizer: Tokenizer) -> list[Example]:
     return list(itertools.islice(training_stream(files, corpus_names(files), tokenizer, seed=5), 24))
 
 
-def roles(tokenizer: Tokenizer) -> TokenRoles:
-    return TokenRoles(
-        lines=[tokenizer.token_to_id(token) for token in LINES],
-        edits=[tokenizer.token_to_id(token) for token in (AGAIN, DEL, ADD, INSERT, DELETE)],
-        same=tokenizer.token_to_id(SAME),
-    )
+def line_tokens(tokenizer: Tokenizer) -> list[int]:
+    return [tokenizer.token_to_id(token) for token in LINES]
 
 
 def student(tokenizer: Tokenizer) -> Student:
     torch.manual_seed(3)
     model = Student(StudentConfig(vocabulary_size=tokenizer.get_vocab_size(), layers=4, hidden=256))
-    install(model, roles(tokenizer))
+    install(model, line_tokens(tokenizer))
     return model
 
 
@@ -75,9 +71,9 @@ def test_training_lowers_the_loss_and_leaves_pinned_weights_alone(
 ) -> None:
     torch.manual_seed(3)
     model = Student(StudentConfig(vocabulary_size=tokenizer.get_vocab_size(), layers=4, hidden=256))
-    pins = install(model, roles(tokenizer))
+    pins = install(model, line_tokens(tokenizer))
     marks = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.bool)
-    marks[list(roles(tokenizer).lines)] = True
+    marks[line_tokens(tokenizer)] = True
     losses = []
     optimizers = optimisers(model)
     for _ in range(12):

@@ -28,7 +28,14 @@ from daemon.engine.client import EngineClient
 from daemon.engine.messages import EngineAnswer, ModelSettings
 from training_export.student.corpus import SourceFile, read_corpus
 from training_export.student.examples import corpus_names
-from training_export.student.synthesis import Case, ParsedFile, Synthesiser, defeats_plain_rule, parse_file, rule_baseline
+from training_export.student.synthesis import (
+    Case,
+    ParsedFile,
+    Synthesiser,
+    defeats_plain_rule,
+    parse_file,
+    rule_baseline,
+)
 
 CASES = 200
 SEED = 11
@@ -172,7 +179,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--cases", type=int, default=CASES, help="held-out cases of each task (default 200)")
-    parser.add_argument("--card", type=Path, metavar="RUN", help="also write MODEL_CARD.md, from this training run")
+    parser.add_argument(
+        "--card", type=Path, metavar="RUN", help="also write MODEL_CARD.md, from this training run"
+    )
     options = parser.parse_args()
     files, _ = read_corpus()
     names = corpus_names([file for file in files if file.split == "train"])

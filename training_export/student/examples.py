@@ -16,7 +16,18 @@ from random import Random
 from tokenizers import Tokenizer
 
 from daemon.prompts.base import NewRegion, Prompt, Refusal
-from daemon.prompts.line_edits import ADD, AGAIN, ANSWER, CONTROL_TOKENS, DEL, DELETE, INSERT, REGION, SAME, LineEdits
+from daemon.prompts.line_edits import (
+    ADD,
+    AGAIN,
+    ANSWER,
+    CONTROL_TOKENS,
+    DEL,
+    DELETE,
+    INSERT,
+    REGION,
+    SAME,
+    LineEdits,
+)
 from training_export.student.corpus import SourceFile
 from training_export.student.synthesis import MIXTURE, Case, ParsedFile, Synthesiser, parse_file
 
@@ -85,7 +96,13 @@ def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
 
 
 def _teach_lines(
-    tokenizer: Tokenizer, lines: set[int], tokens: list[int], targets: list[int], weights: list[float], start: int, answer: str
+    tokenizer: Tokenizer,
+    lines: set[int],
+    tokens: list[int],
+    targets: list[int],
+    weights: list[float],
+    start: int,
+    answer: str,
 ) -> None:
     """Give every region line's token its own target."""
     kinds = {AGAIN, DEL, ADD, INSERT, DELETE}
@@ -109,7 +126,11 @@ def corpus_names(files: Sequence[SourceFile]) -> list[str]:
 
 
 def stream(
-    files: Sequence[SourceFile], names: Sequence[str], tokenizer: Tokenizer, seed: int, tasks: dict[str, float]
+    files: Sequence[SourceFile],
+    names: Sequence[str],
+    tokenizer: Tokenizer,
+    seed: int,
+    tasks: dict[str, float],
 ) -> Iterator[Example]:
     """Examples without end, in an order fixed by ``seed``."""
     random = Random(seed)

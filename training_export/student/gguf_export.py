@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import gguf
@@ -72,9 +73,7 @@ def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str
 def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     size = tokenizer.get_vocab_size()
     tokens = [tokenizer.id_to_token(index) for index in range(size)]
-    kinds = [
-        gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL for token in tokens
-    ]
+    kinds = [gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL for token in tokens]
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -119,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     model, tokenizer, progress = load_checkpoint(options.run)
     write_gguf(model, tokenizer, options.out, version=options.version)
-    print(json.dumps({"bytes": options.out.stat().st_size, **progress}))
+    sys.stdout.write(json.dumps({"bytes": options.out.stat().st_size, **progress}) + "\n")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,10 @@ class Student(nn.Module):
 
         Both are normed as for the output; the earlier ones serve a side target in training.
         """
-        cosine, sine = self.get_buffer("cosine")[: tokens.shape[1]], self.get_buffer("sine")[: tokens.shape[1]]
+        cosine, sine = (
+            self.get_buffer("cosine")[: tokens.shape[1]],
+            self.get_buffer("sine")[: tokens.shape[1]],
+        )
         hidden = self.embedding(tokens)
         early = hidden
         for index, block in enumerate(self.blocks):

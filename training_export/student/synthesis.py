@@ -86,7 +86,9 @@ class Case:
             cursor_path=self.path,
             cursor_excerpt=self.current,
             cursor_offset_in_excerpt=offset,
-            excerpt_ranges=ExcerptRanges({"editable_350": whole, "editable_150": whole, "editable_180": whole}),
+            excerpt_ranges=ExcerptRanges(
+                {"editable_350": whole, "editable_150": whole, "editable_180": whole}
+            ),
             excerpt_start_row=0,
             events=events,
         )
@@ -157,7 +159,9 @@ class Synthesiser:
         if random.random() < 0.5:
             return random.choice(self.names)
         part = random.choice(self.names).split("_")[0]
-        return random.choice([f"{old}_{part}", f"{part}_{old}", f"new_{old}", f"{old}s", f"{old}2", f"_{old}", part])
+        return random.choice(
+            [f"{old}_{part}", f"{part}_{old}", f"new_{old}", f"{old}s", f"{old}2", f"_{old}", part]
+        )
 
 
 class Window:
@@ -260,12 +264,16 @@ def _other_text(synthesiser: Synthesiser, word: Word) -> str | None:
     """Another token of the same kind."""
     random = synthesiser.random
     if word.kind == tokenize.NUMBER:
-        return str(random.choice([0, 1, 2, 3, 4, 8, 10, 16, 32, 60, 64, 100, 255, 1000, random.randint(2, 999)]))
+        return str(
+            random.choice([0, 1, 2, 3, 4, 8, 10, 16, 32, 60, 64, 100, 255, 1000, random.randint(2, 999)])
+        )
     if word.kind == tokenize.STRING and len(word.text) > 2:
         if random.random() < 0.4 and word.text[0] in "'\"" and word.text[0] * 3 not in word.text:
             quote = '"' if word.text[0] == "'" else "'"
             return quote + word.text[1:-1] + quote if quote not in word.text else None
-        return word.text[0] + random.choice(synthesiser.names) + word.text[-1] if word.text[0] in "'\"" else None
+        return (
+            word.text[0] + random.choice(synthesiser.names) + word.text[-1] if word.text[0] in "'\"" else None
+        )
     if word.kind == tokenize.NAME and word.text not in keyword.kwlist and word.text not in ("self", "cls"):
         return random.choice([random.choice(synthesiser.names), synthesiser.new_name(word.text)])
     return None
@@ -295,7 +303,9 @@ def repeat(synthesiser: Synthesiser, window: Window) -> Case | None:
     random.shuffle(candidates)
     for row, word in candidates[:20]:
         alike = _alike(window, row, word)
-        if len(alike) < 2 or any(window.lines[a] == window.lines[b] for a, _ in alike for b, _ in alike if a != b):
+        if len(alike) < 2 or any(
+            window.lines[a] == window.lines[b] for a, _ in alike for b, _ in alike if a != b
+        ):
             continue
         new = _other_text(synthesiser, word)
         if new is None or new == word.text:
@@ -376,7 +386,11 @@ def _pause_column(random: Random, line: str) -> int:
 
 
 def _typable_rows(window: Window) -> list[int]:
-    return [row for row, line in enumerate(window.lines) if row > 0 and len(line.strip()) >= 6 and window.words[row]]
+    return [
+        row
+        for row, line in enumerate(window.lines)
+        if row > 0 and len(line.strip()) >= 6 and window.words[row]
+    ]
 
 
 def finish_line(synthesiser: Synthesiser, window: Window) -> Case | None:
@@ -406,7 +420,9 @@ def finish_block(synthesiser: Synthesiser, window: Window) -> Case | None:
     rows = [
         row
         for row in _typable_rows(window)
-        if window.lines[row].rstrip().endswith(":") and row + 1 < len(window.lines) and window.lines[row + 1].strip()
+        if window.lines[row].rstrip().endswith(":")
+        and row + 1 < len(window.lines)
+        and window.lines[row + 1].strip()
     ]
     if not rows:
         return None
@@ -482,4 +498,6 @@ def rule_baseline(case: Case) -> str:
     substitution = last_substitution(case.inputs().events)
     if substitution is None:
         return case.current
-    return "\n".join(substitute(line, substitution.removed, substitution.added) for line in case.current.split("\n"))
+    return "\n".join(
+        substitute(line, substitution.removed, substitution.added) for line in case.current.split("\n")
+    )

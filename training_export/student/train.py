@@ -10,10 +10,11 @@ import argparse
 import itertools
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
@@ -22,8 +23,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from daemon.prompts.line_edits import ADD, AGAIN, DEL, DELETE, INSERT, LINES, SAME
-from training_export.student.circuit import TokenRoles, install
+from daemon.prompts.line_edits import LINES
+from training_export.student.circuit import Pin, install
 from training_export.student.corpus import manifest, read_corpus
 from training_export.student.examples import Example, corpus_names, stream, training_stream
 from training_export.student.model import Student, StudentConfig
@@ -35,7 +36,8 @@ BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little p
 WARM_UP_STEPS, DECAY_PART = 30, 0.35
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 EARLY_WEIGHT = 0.3
-SAVE_SECONDS = 240.0
+STEPS = 2000
+LOG_STEPS, EXACT_STEPS, SAVE_SECONDS = 20, 200, 240.0
 TOKENIZER_FILES = 3000
 VALIDATION_CASES_PER_TASK = 40
 
@@ -146,24 +148,106 @@ def prepare(out: Path, seed: int) -> tuple[Tokenizer, Iterator[Example], list[Ex
     return tokenizer, training_stream(train_files, names, tokenizer, seed), validation
 
 
-def save(out: Path, model: Student, optimizers: Sequence[torch.optim.Optimizer], step: int, seconds: float) -> None:
-    """Write a checkpoint beside the old one, then replace it."""
-    state = {
-        "config": asdict(model.config),
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "step": step,
-        "seconds": seconds,
-    }
-    torch.save(state, out / "checkpoint.tmp")
-    (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+@dataclass(slots=True)
+class Run:
+    """A training run: what changes from step to step."""
+
+    model: Student
+    optimizers: list[torch.optim.Optimizer]
+    pins: list[Pin]
+    is_line_mark: Tensor
+    device: torch.device
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+
+    @classmethod
+    def begin(cls, out: Path, tokenizer: Tokenizer, device: torch.device) -> Run:
+        """A fresh model, or the one of the checkpoint in ``out``."""
+        model = Student(StudentConfig()).to(device)
+        line_tokens = [tokenizer.token_to_id(token) for token in LINES]
+        pins = install(model, line_tokens)
+        is_line_mark = torch.zeros(model.config.vocabulary_size, dtype=torch.bool, device=device)
+        is_line_mark[line_tokens] = True
+        run = cls(model, optimisers(model), pins, is_line_mark, device)
+        if (out / "checkpoint.pt").exists():
+            state = torch.load(out / "checkpoint.pt", map_location=device)
+            model.load_state_dict(state["model"])
+            for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            run.step, run.seconds, run.tokens = state["step"], state["seconds"], state["tokens"]
+        return run
+
+    def take_step(self, batch: Sequence[Example], rate: float) -> float:
+        """One update at ``rate`` times the optimisers' own rates; returns the loss."""
+        for optimizer, base in zip(self.optimizers, (MUON_RATE, ADAM_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate
+        loss = weighted_loss(self.model, batch, self.is_line_mark, self.device)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if (
+            rate == 1.0 or self.step < WARM_UP_STEPS
+        ):  # freed as the rate decays: at full rate they would be lost
+            for pin in self.pins:
+                pin.hold()
+        self.step += 1
+        self.tokens += sum(len(example.tokens) for example in batch)
+        return loss.item()
+
+    def save(self, out: Path) -> None:
+        """Write a checkpoint beside the old one, then replace it."""
+        state = {
+            "config": asdict(self.model.config),
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "tokens": self.tokens,
+        }
+        torch.save(state, out / "checkpoint.tmp")
+        (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+
+
+def train(
+    run: Run, batch_stream: Iterator[list[Example]], validation: Sequence[Example], out: Path, steps: int
+) -> None:
+    """Train to ``steps``, logging every ``LOG_STEPS`` and saving as time goes by."""
+    began = time.monotonic() - run.seconds
+    saved_at, total = time.monotonic(), 0.0
+    while run.step < steps:
+        rate = rate_factor(run.step, steps)
+        total += run.take_step(next(batch_stream), rate)
+        run.seconds = time.monotonic() - began
+        if run.step % LOG_STEPS == 0:
+            line: dict[str, object] = {
+                "step": run.step,
+                "loss": round(total / LOG_STEPS, 4),
+                "tokens": run.tokens,
+            }
+            line |= {"rate": round(rate, 3), "seconds": round(run.seconds, 1)}
+            if run.step % EXACT_STEPS == 0:
+                line["exact"] = exact_rates(run.model, validation, run.device)
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()
+            with (out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            total = 0.0
+        if time.monotonic() - saved_at > SAVE_SECONDS or run.step == steps:
+            run.save(out)
+            saved_at = time.monotonic()
 
 
 def main() -> None:
     """Parse arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -172,57 +256,11 @@ def main() -> None:
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer, examples, validation = prepare(options.out, options.seed)
-    model = Student(StudentConfig()).to(device)
-    roles = TokenRoles(
-        lines=[tokenizer.token_to_id(token) for token in LINES],
-        edits=[tokenizer.token_to_id(token) for token in (AGAIN, DEL, ADD, INSERT, DELETE)],
-        same=tokenizer.token_to_id(SAME),
-    )
-    pins = install(model, roles)
-    is_line_mark = torch.zeros(model.config.vocabulary_size, dtype=torch.bool)
-    is_line_mark[list(roles.lines)] = True
-    optimizers = optimisers(model)
-    step, seconds = 0, 0.0
-    if (options.out / "checkpoint.pt").exists():
-        state = torch.load(options.out / "checkpoint.pt", map_location=device)
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step, seconds = state["step"], state["seconds"]
-    base_rates = [MUON_RATE, ADAM_RATE]
-    stepper = batches(examples, Random(options.seed))
-    for _ in range(step):  # the stream is deterministic: a resumed run goes on with the next batch
-        next(stepper)
-    started, saved_at, tokens, total = time.monotonic() - seconds, time.monotonic(), 0, 0.0
-    for step in range(step, options.steps):
-        batch = next(stepper)
-        factor = rate_factor(step, options.steps)
-        for optimizer, rate in zip(optimizers, base_rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-        loss = weighted_loss(model, batch, is_line_mark, device)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        if factor == 1.0 or step < WARM_UP_STEPS:  # released when the rate decays: at full rate they would be lost
-            for pin in pins:
-                pin.hold()
-        tokens += sum(len(example.tokens) for example in batch)
-        total += loss.item()
-        if (step + 1) % 20 == 0:
-            line = {"step": step + 1, "loss": round(total / 20, 4), "tokens": tokens, "rate": round(factor, 3)}
-            line["seconds"] = round(time.monotonic() - started, 1)
-            if (step + 1) % 200 == 0:
-                line["exact"] = exact_rates(model, validation, device)
-            print(json.dumps(line), flush=True)
-            with (options.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            total = 0.0
-        if time.monotonic() - saved_at > SAVE_SECONDS or step + 1 == options.steps:
-            save(options.out, model, optimizers, step + 1, time.monotonic() - started)
-            saved_at = time.monotonic()
+    run = Run.begin(options.out, tokenizer, device)
+    batch_stream = batches(examples, Random(options.seed))
+    for _ in range(run.step):  # the stream is deterministic: a resumed run goes on with the next batch
+        next(batch_stream)
+    train(run, batch_stream, validation, options.out, options.steps)
 
 
 if __name__ == "__main__":
