@@ -1,8 +1,8 @@
 """Settings: one TOML file, read into an immutable value, replaced as a whole when the file changes.
 
 A bad file never takes effect: the old settings stay and the error names key and line. An editor may say
-otherwise for its own session (``with_editor_settings``); docs/settings.md states who wins. Knows nothing of files:
-``settings_store`` reads and watches them.
+otherwise for its own session (``with_editor_settings``); docs/settings.md states who wins. Knows nothing of
+files: ``settings_store`` reads and watches them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capture.exclude import PathGate
 from daemon.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Settings:
     log_level: str = "info"
 
 
-# What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets it.
+# What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets
+# it.
 EDITOR_REPLACES = ("min_confidence", "deadline_ms", "max_file_bytes", "max_line_characters")
 # A project's editor settings must not open what the user has closed: lists grow, and off stays off.
 EDITOR_NARROWS = ("enabled", "disabled_languages", "disabled_folders", "exclude")
@@ -80,6 +82,16 @@ def _is_folders(value: Any) -> bool:
     return _is_texts(value) and all(Path(item).is_absolute() or re.match(r"~(/|$)", item) for item in value)
 
 
+def _is_globs(value: Any) -> bool:
+    if not _is_texts(value):
+        return False
+    try:
+        PathGate(value)
+    except ValueError:
+        return False
+    return True
+
+
 _TEXTS = _Kind(_is_texts, "a list of texts that are not empty")
 _WEEK_SECONDS = 7 * 24 * 3600
 
@@ -93,7 +105,7 @@ KINDS: Mapping[str, _Kind] = {
     "min_confidence": _number(0, 1, ""),
     "disabled_languages": _TEXTS,
     "disabled_folders": _Kind(_is_folders, "a list of absolute paths (a leading ~ is your home)"),
-    "exclude": _TEXTS,
+    "exclude": _Kind(_is_globs, "a list of valid gitignore-style globs"),
     "max_file_bytes": _whole(0, 1 << 30),
     "max_line_characters": _whole(1, 1 << 30),
     "unload_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
@@ -129,7 +141,8 @@ def problem_with(key: str, value: Any) -> str:
 def with_editor_settings(settings: Settings, editor: Mapping[str, Any]) -> tuple[Settings, tuple[str, ...]]:
     """The settings of one session whose editor said ``editor``, and what was wrong with it (for status).
 
-    A bad or unknown key is left out and named; the other keys count. See ``EDITOR_REPLACES`` and ``EDITOR_NARROWS``.
+    A bad or unknown key is left out and named; the other keys count. See ``EDITOR_REPLACES`` and
+    ``EDITOR_NARROWS``.
     """
     values: dict[str, Any] = {}
     problems = []
@@ -149,9 +162,11 @@ def with_editor_settings(settings: Settings, editor: Mapping[str, Any]) -> tuple
 
 
 def editor_settings(parameters: Any) -> Mapping[str, Any]:
-    """Our part of ``workspace/didChangeConfiguration`` (or of ``initializationOptions``), whatever its wrapping.
+    """Our part of ``workspace/didChangeConfiguration`` (or of ``initializationOptions``), whatever its
+    wrapping.
 
-    Takes ``{"settings": {"foretype": {...}}}`` and ``{"foretype": {...}}``; anything else holds nothing for us.
+    Takes ``{"settings": {"foretype": {...}}}`` and ``{"foretype": {...}}``; anything else holds nothing for
+    us.
     """
     value = parameters
     for name in ("settings", "foretype"):
@@ -171,17 +186,18 @@ def line_of_key(text: str, key: str) -> int:
 
 
 def statements(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
-    """First and last line (from 1) of each statement of valid TOML, and the top-level keys that it is first to set.
+    """First and last line (from 1) of each statement of valid TOML, and the top-level keys that it is first
+    to set.
 
-    A statement may span lines, and what looks like a key may stand inside a text, so TOML's own parser decides:
-    a statement is complete where the file up to that line parses.
+    A statement may span lines, and what looks like a key may stand inside a text, so TOML's own parser
+    decides: a statement is complete where the file up to that line parses.
     """
     lines = text.split("\n")
     known: frozenset[str] = frozenset()
     first = 1
     for last in range(1, len(lines) + 1):
         try:
-            values = tomllib.loads("\n".join(lines[:last]))
+            values = tomllib.loads("\n".join(lines[:last]).removesuffix("\r"))
         except tomllib.TOMLDecodeError:
             continue
         keys = frozenset(values)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from daemon.engine.abort import AbortCause
 from daemon.engine.api import EngineState
-from daemon.engine.errors import DeadlineExceeded, EngineError, ModelRefused, StillLoading, WorkerDied
+from daemon.engine.errors import EngineError, ModelRefused, StillLoading, WorkerDied
+from daemon.engine.exchange import exchange
 from daemon.engine.messages import EngineAnswer, ModelInfo, ModelSettings, ReplyKind
 from daemon.engine.process import WORKER_COMMAND, WorkerProcess
 from daemon.engine.restarts import RestartPolicy, Restarts
@@ -163,9 +164,7 @@ class EngineClient:
 
     # Asking
 
-    async def _ask(
-        self, worker: WorkerProcess, inputs: PredictionInputs, deadline_seconds: float
-    ) -> EngineAnswer:
+    async def _ask(self, worker: WorkerProcess, inputs: PredictionInputs, deadline_seconds: float) -> EngineAnswer:
         self._last_id += 1
         message = {
             "id": self._last_id,
@@ -173,20 +172,7 @@ class EngineClient:
             "inputs": inputs.to_json(),
             "deadline_seconds": deadline_seconds,
         }
-        worker.flag.set(AbortCause.NONE)  # the worker owes nothing: nobody else can be meant by this flag
-        exchange = asyncio.create_task(worker.request(message))
-        watchdog = _Watchdog(worker, deadline_seconds, self._grace_seconds)
-        try:
-            await _settle(exchange, on_cancel=watchdog.cancel_request)
-            reply = exchange.result()
-        except WorkerDied:
-            if watchdog.has_killed:
-                raise DeadlineExceeded(
-                    f"the engine worker did not answer within {deadline_seconds:g} s and was ended"
-                ) from None
-            raise
-        finally:
-            watchdog.stop()
+        reply = await exchange(worker, message, deadline_seconds=deadline_seconds, grace_seconds=self._grace_seconds)
         if reply["kind"] == ReplyKind.ANSWER:
             return EngineAnswer.from_json(reply["value"])
         raise EngineError(reply["value"])
@@ -260,45 +246,3 @@ class EngineClient:
         worker, self._worker, self._model = self._worker, None, None
         if worker is not None:
             await worker.close()
-
-
-class _Watchdog:
-    """Raises the abort flag at the deadline and, where that does not help, kills the worker."""
-
-    def __init__(self, worker: WorkerProcess, deadline_seconds: float, grace_seconds: float) -> None:
-        self.has_killed = False
-        self._worker = worker
-        self._grace_seconds = grace_seconds
-        self._loop = asyncio.get_running_loop()
-        self._soft = self._loop.call_later(deadline_seconds, worker.flag.set, AbortCause.DEADLINE)
-        self._hard = self._loop.call_later(deadline_seconds + grace_seconds, self._kill)
-
-    def cancel_request(self) -> None:
-        """Nobody waits any more: raise the flag now, and kill that much earlier."""
-        self.stop()
-        self._worker.flag.set(AbortCause.CANCELLED)
-        self._hard = self._loop.call_later(self._grace_seconds, self._kill)
-
-    def stop(self) -> None:
-        """The answer is there."""
-        self._soft.cancel()
-        self._hard.cancel()
-
-    def _kill(self) -> None:
-        self.has_killed = True
-        self._worker.kill()
-
-
-async def _settle(task: asyncio.Task[dict[str, object]], on_cancel: Callable[[], None]) -> None:
-    """Wait until ``task`` is done, however often the caller is cancelled; the cancellation is raised then."""
-    cancelled = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-            on_cancel()
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # a death on the way is recorded elsewhere and raised to nobody
-        raise cancelled

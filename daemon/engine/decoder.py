@@ -80,9 +80,7 @@ class Decoder:
             raise LlamaError("the prompt holds no tokens")
         if len(prompt) >= self._context.context_tokens:
             return Decoded(b"", StopReason.CONTEXT_FULL, counters, 0.0)
-        self._keep(
-            common_prefix(self._held, prompt[:-1])
-        )  # the last token is always evaluated: for its logits
+        self._keep(common_prefix(self._held, prompt[:-1]))  # the last token is always evaluated: for its logits
         counters = replace(counters, tokens_reused=len(self._held))
         answer = _Answer(self._model, request.stop)
         stop = None

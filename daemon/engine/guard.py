@@ -58,9 +58,7 @@ def _check_header(path: Path, header: bytes, size_bytes: int) -> None:
     if version == BIG_ENDIAN_VERSION:
         raise ModelRefused(f"{path} is a big-endian GGUF; download the little-endian file")
     if version != VERSION:
-        raise ModelRefused(
-            f"{path} is GGUF version {version}, not {VERSION}; convert it with a current llama.cpp"
-        )
+        raise ModelRefused(f"{path} is GGUF version {version}, not {VERSION}; convert it with a current llama.cpp")
     if tensors == 0:
         raise ModelRefused(f"{path} holds no tensors (a vocabulary file?); choose the model's own file")
     if HEADER.size + tensors * SMALLEST_TENSOR_BYTES + metadata * SMALLEST_METADATA_BYTES > size_bytes:

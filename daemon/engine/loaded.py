@@ -53,9 +53,7 @@ class LoadedModel:
         self._control = re.compile("|".join(map(re.escape, controls)) or "(?!)")
 
     @classmethod
-    def load(
-        cls, settings: ModelSettings, choose_format: ChooseFormat, log: Log, abort: AbortFlag
-    ) -> LoadedModel:
+    def load(cls, settings: ModelSettings, choose_format: ChooseFormat, log: Log, abort: AbortFlag) -> LoadedModel:
         """Load and try the model; raises ModelRefused, or whatever ``choose_format`` refuses with."""
         path = Path(settings.path)
         guard.check_file(path)
@@ -119,9 +117,7 @@ class LoadedModel:
         )
         return self._judge(inputs, prompt, decoded, answer)
 
-    def _judge(
-        self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer
-    ) -> EngineAnswer:
+    def _judge(self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer) -> EngineAnswer:
         if not decoded.stop.finished:
             return replace(answer, reason=UNFINISHED_REASONS[decoded.stop])
         try:

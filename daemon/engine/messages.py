@@ -55,8 +55,8 @@ class EngineAnswer:
 
     ``new_region_text`` is None when there is no edit, and ``reason`` then says why (a sentence for status).
     ``region_start_bytes`` and ``region_end_bytes`` locate the editable region in the excerpt.
-    ``confidence`` is the product of the probabilities of the tokens that differ from a copy of the region
-    (of all answer tokens where the answer is not a copy); ``seconds`` is the worker's own time.
+    ``confidence`` is the product of the probabilities of the answer's tokens, the one that ended it included
+    (not yet of those alone that differ from a copy of the region); ``seconds`` is the worker's own time.
     """
 
     id: int

@@ -30,9 +30,7 @@ def replacing(old: str, new: str) -> Script:
 
 
 class ScriptedEngine:
-    """An ``Engine``. ``asked`` are the inputs of every prediction begun, ``aborted`` how many were given
-    up.
-    """
+    """An ``Engine``; ``asked`` holds the inputs of each prediction begun, ``aborted`` counts those given up."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -64,9 +62,7 @@ class ScriptedEngine:
             await self._begun.wait()
 
     async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
-        """The script's answer; raises what ``fails_with`` says, or DeadlineExceeded when held for too
-        long.
-        """
+        """The script's answer; raises ``fails_with``, or DeadlineExceeded when held for too long."""
         self.asked.append(inputs)
         self._begun.set()
         if self.state is not EngineState.READY:

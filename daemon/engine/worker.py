@@ -45,9 +45,7 @@ def read_requests(requests: BinaryIO, queue: SimpleQueue[bytes]) -> None:
 class Worker:
     """Answers one request after the other."""
 
-    def __init__(
-        self, choose_format: ChooseFormat, refusals: tuple[type[Exception], ...], flag: AbortFlag
-    ) -> None:
+    def __init__(self, choose_format: ChooseFormat, refusals: tuple[type[Exception], ...], flag: AbortFlag) -> None:
         self._choose_format = choose_format
         self._refusals = refusals
         self._flag = flag

@@ -255,9 +255,13 @@ def _changed_lines(diff: str) -> Iterator[str]:
             continue
         for old, new in zip(removed, added, strict=True):
             pieces = word_diff(old.strip(), new.strip())
-            yield "".join(
-                f"{DEL}{piece.removed}{ADD}{piece.added}{SAME}" if piece.changed else piece.added for piece in pieces
-            ) + "\n"
+            yield (
+                "".join(
+                    f"{DEL}{piece.removed}{ADD}{piece.added}{SAME}" if piece.changed else piece.added
+                    for piece in pieces
+                )
+                + "\n"
+            )
 
 
 def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
@@ -323,7 +327,9 @@ def _apply(region: Region, index: int, edit: str) -> str | None:
         return None if edited == line else edited + terminator
     if edit.startswith(INSERT):
         inserted = edit.removeprefix(INSERT)
-        return None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
+        return (
+            None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
+        )
     if edit.startswith(ADD):
         added = edit.removeprefix(ADD)
         if index != region.cursor_line or _CONTROL.search(added):

@@ -20,9 +20,7 @@ def installed(site, name, record=None, top_level=None):
 
 
 def found(site):
-    return [
-        (clash.package, clash.distribution) for clash in clashes(metadata.distributions(path=[str(site)]))
-    ]
+    return [(clash.package, clash.distribution) for clash in clashes(metadata.distributions(path=[str(site)]))]
 
 
 @pytest.mark.parametrize("package", ["daemon", "capture", "training_export"])
@@ -37,9 +35,7 @@ def test_an_old_installation_is_known_by_its_list_of_packages(tmp_path):
 
 
 def test_names_that_only_look_alike_are_no_clash(tmp_path):
-    installed(
-        tmp_path, "daemonize", record="daemonize/__init__.py,,\nlib/daemon/x.py,,\n", top_level="daemons\n"
-    )
+    installed(tmp_path, "daemonize", record="daemonize/__init__.py,,\nlib/daemon/x.py,,\n", top_level="daemons\n")
     installed(tmp_path, "Foretype", record="daemon/__init__.py,,\n")
     installed(tmp_path, "without-a-record")
     assert found(tmp_path) == []

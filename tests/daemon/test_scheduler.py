@@ -9,6 +9,7 @@ import pytest
 from capture.inputs import ExcerptRanges, PredictionInputs
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded, WorkerDied
+from daemon.engine.messages import StopReason
 from daemon.engine.scripted import ScriptedEngine
 from daemon.scheduler import Moment, Scheduler, Superseded
 from daemon.status import StatusBoard
@@ -32,9 +33,7 @@ class Windows:
 
     def ask(self, asked, *, deadline_seconds=5.0, **options):
         return asyncio.create_task(
-            self.scheduler.predict(
-                asked, lambda: inputs_of(asked), deadline_seconds=deadline_seconds, **options
-            )
+            self.scheduler.predict(asked, lambda: inputs_of(asked), deadline_seconds=deadline_seconds, **options)
         )
 
     def guess(self, asked):
@@ -43,7 +42,9 @@ class Windows:
 
 @pytest.fixture
 def engine():
-    return ScriptedEngine(lambda inputs: inputs.cursor_excerpt.upper())
+    engine = ScriptedEngine(lambda inputs: inputs.cursor_excerpt.upper())
+    engine.state = EngineState.READY
+    return engine
 
 
 @pytest.fixture
@@ -71,9 +72,7 @@ async def test_an_answer_comes_with_the_inputs_it_was_made_from(windows):
     assert answered.answer.new_region_text == answered.inputs.cursor_excerpt.upper()
 
 
-async def test_the_newest_question_about_a_document_wins_and_the_running_one_is_aborted(
-    windows, engine, status
-):
+async def test_the_newest_question_about_a_document_wins_and_the_running_one_is_aborted(windows, engine, status):
     engine.hold()
     older = windows.ask(moment(column=1))
     await engine.begun(1)
@@ -215,6 +214,28 @@ async def test_a_dead_worker_costs_one_prediction(windows, engine, status):
     engine.fails_with = None
     assert (await windows.ask(moment())).answer.new_region_text
     assert status.counts.worker_deaths == 1
+
+
+async def test_an_engine_that_gave_up_is_not_a_new_death_each_time(windows, engine, status):
+    engine.fails_with = WorkerDied("it died three times")
+    for version in (1, 2, 3):
+        with pytest.raises(WorkerDied):
+            await windows.ask(moment(version=version))
+    assert status.counts.worker_deaths == 1
+
+
+async def test_an_answer_cut_off_by_the_deadline_is_tried_again(windows, engine):
+    engine.stop = StopReason.DEADLINE
+    assert (await windows.ask(moment())).answer.stop is StopReason.DEADLINE
+    engine.stop = StopReason.END_OF_SEQUENCE
+    assert (await windows.ask(moment())).answer.stop is StopReason.END_OF_SEQUENCE
+
+
+async def test_no_model_is_loaded_for_a_guess(windows, engine):
+    engine.state = EngineState.UNLOADED
+    windows.guess(moment())
+    await asyncio.sleep(0)
+    assert engine.asked == []
 
 
 async def test_the_deadline_counts_the_time_spent_waiting_for_a_turn(engine, status):

@@ -55,9 +55,7 @@ def test_the_defaults_are_allowed_values():
 
 
 def test_a_home_folder_may_be_written_with_a_tilde():
-    assert parse_settings('disabled_folders = ["~/secret"]').disabled_folders == (
-        str(Path("~/secret").expanduser()),
-    )
+    assert parse_settings('disabled_folders = ["~/secret"]').disabled_folders == (str(Path("~/secret").expanduser()),)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +98,7 @@ def test_what_is_no_toml_is_refused_with_its_line(text, line):
 @given(st.dictionaries(st.sampled_from(sorted(KINDS)), st.none() | st.booleans() | st.integers() | st.text()))
 def test_any_values_give_settings_or_an_error_with_a_line(values):
     text = "".join(
-        f"{key} = {json.dumps(value, ensure_ascii=False) if value is not None else '[]'}\n".replace(
-            "\x7f", "?"
-        )
+        f"{key} = {json.dumps(value, ensure_ascii=False) if value is not None else '[]'}\n".replace("\x7f", "?")
         for key, value in values.items()
     )
     try:
@@ -126,9 +122,7 @@ def test_the_editor_decides_what_concerns_only_its_session():
     assert problems == ()
 
 
-@pytest.mark.parametrize(
-    ("file", "editor", "on"), [(True, True, True), (True, False, False), (False, True, False)]
-)
+@pytest.mark.parametrize(("file", "editor", "on"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_off_wins(file, editor, on):
     settings, _ = with_editor_settings(Settings(enabled=file), {"enabled": editor})
     assert settings.enabled is on
@@ -146,9 +140,7 @@ def test_what_an_editor_cannot_say_is_left_out_and_named_and_the_rest_counts():
         Settings(), {"model": "/tmp/other.gguf", "deadline_ms": "fast", "colour": 1, "min_confidence": 0.5}
     )
     assert settings == Settings(min_confidence=0.5)
-    assert [
-        key for key in ("model", "deadline_ms", "colour") if any(f"`{key}`" in text for text in problems)
-    ] == [
+    assert [key for key in ("model", "deadline_ms", "colour") if any(f"`{key}`" in text for text in problems)] == [
         "model",
         "deadline_ms",
         "colour",
@@ -163,9 +155,7 @@ def test_both_wrappings_of_editor_settings_are_understood(parameters):
     assert editor_settings(parameters) == {"enabled": False}
 
 
-@pytest.mark.parametrize(
-    "parameters", [None, {}, [], {"settings": None}, {"settings": {"pylsp": {}}}, {"foretype": 3}]
-)
+@pytest.mark.parametrize("parameters", [None, {}, [], {"settings": None}, {"settings": {"pylsp": {}}}, {"foretype": 3}])
 def test_anything_else_an_editor_sends_holds_nothing_for_us(parameters):
     assert editor_settings(parameters) == {}
 
@@ -251,13 +241,9 @@ def test_a_bad_settings_file_is_not_written_into(tmp_path):
 
 
 def test_the_documentation_lists_exactly_the_keys_with_their_defaults():
-    rows = re.findall(
-        r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENTATION.read_text(), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENTATION.read_text(), re.MULTILINE)
     documented = {key: tomllib.loads(f"value = {default}")["value"] for key, default, _, _ in rows}
-    actual = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in asdict(Settings()).items()
-    }
+    actual = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(Settings()).items()}
     assert documented == actual
     assert [key for key, *_ in rows] == list(actual)
     assert all(unit.strip() and meaning.strip() for _, _, unit, meaning in rows)

@@ -187,9 +187,7 @@ class PlainLoop:
     """Greedy decoding as plainly as can be: llama.cpp alone, everything evaluated anew for every token."""
 
     def __init__(self, path: Path) -> None:
-        self._model = llama_cpp.llama_model_load_from_file(
-            str(path).encode(), llama_cpp.llama_model_default_params()
-        )
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx, parameters.n_threads, parameters.n_threads_batch = 512, 1, 1
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)

@@ -95,9 +95,7 @@ async def test_an_answer_is_the_new_region_text_up_to_the_stop_marker(
     tokens, log_probability, _ = plain_loop.answer(model.tokenize("def é(self)"), 6)
     text = b"".join(map(model.piece, tokens)).decode()
     marker = text[-2:]
-    answer = await open_client().predict(
-        moment("def é(self)", budget=50, stop=[marker]), deadline_seconds=LONG_SECONDS
-    )
+    answer = await open_client().predict(moment("def é(self)", budget=50, stop=[marker]), deadline_seconds=LONG_SECONDS)
 
     assert answer.new_region_text == text[: text.index(marker)]
     assert (answer.region_start_bytes, answer.region_end_bytes) == (0, len("def é(self)".encode()))
@@ -107,9 +105,7 @@ async def test_an_answer_is_the_new_region_text_up_to_the_stop_marker(
 
 
 @pytest.mark.parametrize(("text", "budget"), [("def " * 3500, 1), ("def ", LONG_ANSWER_TOKENS)])
-async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(
-    open_client, slow_model, moment, text, budget
-):
+async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(open_client, slow_model, moment, text, budget):
     """In prefill and in the answer."""
     client = open_client(slow_model)
     await client.ready()
@@ -152,9 +148,7 @@ async def test_an_abort_never_reaches_the_next_request(open_client, moment):
 async def test_cancelling_twice_still_waits_for_the_worker(open_client, slow_model, moment):
     client = open_client(slow_model)
     await client.ready()
-    task = asyncio.create_task(
-        client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS)
-    )
+    task = asyncio.create_task(client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS))
     await until_busy(client.process_id)
     task.cancel()
     await asyncio.sleep(0)
@@ -207,9 +201,7 @@ async def test_a_killed_worker_costs_one_prediction(open_client, slow_model, mom
     client = open_client(slow_model, clock=clock, sleep=clock.sleep)
     await client.ready()
     states = States(client)
-    task = asyncio.create_task(
-        client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS)
-    )
+    task = asyncio.create_task(client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS))
     await until_busy(client.process_id)
     os.kill(client.process_id, signal.SIGKILL)
     with pytest.raises(WorkerDied, match="SIGKILL"):
@@ -317,7 +309,7 @@ def damaged(path, build_model, tmp_path):
         ("too big", "of memory and"),
     ],
 )
-async def test_a_model_we_cannot_run_is_refused_by_name_and_another_one_loads(  # noqa: PLR0917  fixtures
+async def test_a_model_we_cannot_run_is_refused_by_name_and_another_one_loads(
     open_client, build_model, tiny_model, moment, tmp_path, kind, reason
 ):
     path = damaged(kind, build_model, tmp_path)
@@ -390,9 +382,7 @@ async def test_closing_aborts_what_runs_and_ends_the_worker(open_client, slow_mo
     client = open_client(slow_model)
     await client.ready()
     process = psutil.Process(client.process_id)
-    task = asyncio.create_task(
-        client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS)
-    )
+    task = asyncio.create_task(client.predict(moment("def ", budget=LONG_ANSWER_TOKENS), deadline_seconds=LONG_SECONDS))
     await until_busy(process.pid)
     await client.close()
 
@@ -410,9 +400,7 @@ async def test_half_a_surrogate_pair_costs_one_prediction_and_no_worker(open_cli
     with pytest.raises(EngineError, match="not valid Unicode"):
         await client.predict(moment("x = '\ud83d'"), deadline_seconds=LONG_SECONDS)
 
-    assert (
-        await client.predict(moment("x", budget=1), deadline_seconds=LONG_SECONDS)
-    ).counters.prompt_tokens == 1
+    assert (await client.predict(moment("x", budget=1), deadline_seconds=LONG_SECONDS)).counters.prompt_tokens == 1
     assert client.process_id == worker
 
 

@@ -252,9 +252,7 @@ def damage(good: bytes, random_source: random.Random) -> bytes:
                 data[random_source.randrange(header_bytes)] = random_source.randrange(256)
         case _:
             at = random_source.randrange(8, header_bytes)
-            data[at : at + 8] = random_source.choice([2**63 - 1, 2**32, 2**64 - 1, 2**30]).to_bytes(
-                8, "little"
-            )
+            data[at : at + 8] = random_source.choice([2**63 - 1, 2**32, 2**64 - 1, 2**30]).to_bytes(8, "little")
     return bytes(data)
 
 

@@ -48,8 +48,8 @@ class Editor:
     async def connect(self):
         ours, theirs = socket.socketpair()
         self.reader, self.writer = await asyncio.open_connection(sock=ours)
-        session_reader, self._session_writer = await asyncio.open_connection(sock=theirs)
-        self.session = asyncio.create_task(serve(session_reader, self._session_writer, self.services))
+        self.session_reader, self._session_writer = await asyncio.open_connection(sock=theirs)
+        self.session = asyncio.create_task(serve(self.session_reader, self._session_writer, self.services))
         self._listening = asyncio.create_task(self._listen())
         return self
 

@@ -49,9 +49,7 @@ def position_of(text, index):
     """Line and UTF-16 column of a character index, by counting."""
     before = text[:index].replace("\r\n", "\n").replace("\r", "\n")
     line, _, column = before.rpartition("\n")
-    return {"line": before.count("\n"), "character": len(column.encode("utf-16-le")) // 2} | {
-        "_": line and None
-    }
+    return {"line": before.count("\n"), "character": len(column.encode("utf-16-le")) // 2} | {"_": line and None}
 
 
 def index_of(text, position):
@@ -146,13 +144,9 @@ class World:
         self.asked[message_id] = (what, uri, version, surface)
         document = {"uri": uri, "version": version}
         if surface == "edit":
-            self.send(
-                "textDocument/copilotInlineEdit", {"textDocument": document, "position": place}, message_id
-            )
+            self.send("textDocument/copilotInlineEdit", {"textDocument": document, "position": place}, message_id)
         elif surface == "ghost":
-            self.send(
-                "textDocument/inlineCompletion", {"textDocument": document, "position": place}, message_id
-            )
+            self.send("textDocument/inlineCompletion", {"textDocument": document, "position": place}, message_id)
         else:
             where = {"start": place, "end": place}
             self.send(
@@ -196,9 +190,7 @@ def test_an_answer_is_about_the_version_it_was_asked_for_or_empty(script, line_e
     async def play():
         engine, status = ScriptedEngine(Script()), StatusBoard()
         scheduler = Scheduler(engine, status=status)
-        services = Services(
-            scheduler, SettingsStore(Path(tempfile.gettempdir()) / "no-such-settings.toml"), status
-        )
+        services = Services(scheduler, SettingsStore(Path(tempfile.gettempdir()) / "no-such-settings.toml"), status)
         world = World(services, engine, line_end)
         async with asyncio.timeout(20):
             world.check(await world.run(script))

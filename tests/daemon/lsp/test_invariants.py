@@ -68,9 +68,7 @@ async def test_ranges_lie_inside_the_text_and_spare_the_line_after_the_last(edit
     editor.open(text)
     [edit] = await editor.inline_edits(0, 0)
     lines = text.split("\n")
-    count = (
-        len(lines) - 1 if text.endswith("\n") else len(lines)
-    )  # as editors count that have no line after it
+    count = len(lines) - 1 if text.endswith("\n") else len(lines)  # as editors count that have no line after it
     for place in (edit["range"]["start"], edit["range"]["end"]):
         assert place["line"] < count
         assert place["character"] <= len(lines[place["line"]].encode("utf-16-le")) // 2
@@ -99,10 +97,7 @@ async def test_execute_command_works_with_and_without_id_with_unknown_ids_and_ex
     [edit] = await editor.inline_edits(0, 0)
     command, [known] = edit["command"]["command"], edit["command"]["arguments"]
     for arguments in (["unknown"], [], [known, "more", 3], [None], None, "no list"):
-        assert (
-            await editor.request("workspace/executeCommand", {"command": command, "arguments": arguments})
-            is None
-        )
+        assert await editor.request("workspace/executeCommand", {"command": command, "arguments": arguments}) is None
         editor.notify("workspace/executeCommand", {"command": command, "arguments": arguments})
     assert await editor.request("workspace/executeCommand", {"command": command}) is None
     await editor.alive()
@@ -160,9 +155,7 @@ async def test_a_second_request_for_the_same_document_cancels_the_first(editor, 
     assert engine.aborted == 1
 
 
-@pytest.mark.parametrize(
-    "mark", ["\f", "\x0b", "\x1c", "\x85", "\u2028", "\u2029", "\U0001f600", "é", "e\u0301"]
-)
+@pytest.mark.parametrize("mark", ["\f", "\x0b", "\x1c", "\x85", "\u2028", "\u2029", "\U0001f600", "é", "e\u0301"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 async def test_unusual_characters_and_line_ends_round_trip(editor, mark, line_end):
     text = line_end.join([f"a{mark}b", f"x{mark} = old_name", ""])

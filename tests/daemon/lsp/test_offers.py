@@ -115,9 +115,7 @@ async def test_ignoring_counts_neither_way(offered):
 
 
 async def test_copilots_rejection_request_is_understood(offered):
-    await offered.request(
-        "notifyNextEditRejected", {"uuid": offered.edit["command"]["arguments"][0], "reason": "x"}
-    )
+    await offered.request("notifyNextEditRejected", {"uuid": offered.edit["command"]["arguments"][0], "reason": "x"})
     assert counts(offered) == (1, 0, 1)
 
 

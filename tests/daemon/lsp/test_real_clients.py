@@ -32,9 +32,7 @@ async def client(request, lsp_client: LanguageClient):
     capabilities = client_capabilities(request.param)
     capabilities.text_document.inline_completion = types.InlineCompletionClientCapabilities()
     lsp_client.initialize_result = await lsp_client.initialize_session(
-        types.InitializeParams(
-            capabilities=capabilities, process_id=os.getpid(), root_uri="file:///work/project"
-        )
+        types.InitializeParams(capabilities=capabilities, process_id=os.getpid(), root_uri="file:///work/project")
     )
     yield
     await lsp_client.shutdown_session()

@@ -37,17 +37,14 @@ async def test_header_names_are_read_in_any_case(editor, name):
 async def test_other_headers_may_come_along_in_any_order(editor):
     body = b'{"jsonrpc":"2.0","id":77,"method":"getVersion"}'
     editor.raw(
-        b"content-type: application/vscode-jsonrpc; charset=utf8\r\nContent-Length:%d\r\nX: y\r\n\r\n"
-        % len(body)
+        b"content-type: application/vscode-jsonrpc; charset=utf8\r\nContent-Length:%d\r\nX: y\r\n\r\n" % len(body)
     )
     editor.raw(body)
     assert (await editor.reply(77))["result"]["version"]
 
 
 async def test_packets_may_be_split_anywhere_and_merged(editor):
-    stream = framed({"id": 70, "method": "getVersion"}) + framed(
-        {"id": 71, "method": "checkStatus", "params": {}}
-    )
+    stream = framed({"id": 70, "method": "getVersion"}) + framed({"id": 71, "method": "checkStatus", "params": {}})
     for byte in stream:
         editor.raw(bytes([byte]))
         await asyncio.sleep(0)
@@ -133,9 +130,7 @@ async def test_half_a_surrogate_pair_keeps_its_column(editor):
         ("workspace/executeCommand", {}),
     ],
 )
-async def test_a_request_with_bad_params_gets_invalid_params_never_silence_never_a_pop_up(
-    editor, method, params
-):
+async def test_a_request_with_bad_params_gets_invalid_params_never_silence_never_a_pop_up(editor, method, params):
     message_id = editor.ask(method, params)
     assert code_of(await editor.reply(message_id)) == -32602
     assert not editor.notifications("window/showMessage")
@@ -208,9 +203,7 @@ async def test_a_notification_with_a_null_id_counts(editor):
         {
             "id": None,
             "method": "textDocument/didOpen",
-            "params": {
-                "textDocument": {"uri": URI, "languageId": "python", "version": 1, "text": "old_name\n"}
-            },
+            "params": {"textDocument": {"uri": URI, "languageId": "python", "version": 1, "text": "old_name\n"}},
         }
     )
     assert len(await editor.inline_edits(0, 0)) == 1
@@ -267,9 +260,7 @@ async def test_params_that_embed_lsp_traffic_are_just_data(editor):
     assert await editor.request("checkStatus", {"options": embedded}) == {"status": "OK", "user": "local"}
 
 
-@pytest.mark.parametrize(
-    "change", [{"text": 3}, {"range": {"start": 1}, "text": "x"}, 7, {"range": 3, "text": "x"}]
-)
+@pytest.mark.parametrize("change", [{"text": 3}, {"range": {"start": 1}, "text": "x"}, 7, {"range": 3, "text": "x"}])
 async def test_after_an_unreadable_change_nothing_is_predicted_until_the_whole_text_comes(editor, change):
     editor.open("old_name = 1\n")
     editor.change(2, change)

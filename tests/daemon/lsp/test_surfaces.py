@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from daemon.engine.errors import ModelRefused
@@ -63,6 +64,21 @@ async def test_text_typed_while_the_engine_works_makes_the_answer_void(editor, e
     editor.change(2, {"range": at(0, 0), "text": "x"})
     assert await editor.answer(asked) == {"edits": []}
     assert engine.aborted == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["textDocument/didChange", "textDocument/didOpen", "textDocument/didClose"])
+async def test_a_change_that_arrives_together_with_the_answer_makes_it_void(editor, engine, meanwhile):
+    document = {"uri": URI, "version": 2, "languageId": "python", "text": "old_name and more\n"}
+    params = {"textDocument": document, "contentChanges": [{"text": document["text"]}]}
+
+    def answer(inputs):
+        body = orjson.dumps({"jsonrpc": "2.0", "method": meanwhile, "params": params})
+        editor.session_reader.feed_data(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        return inputs.cursor_excerpt.replace("old", "new")
+
+    engine.script = answer
+    editor.open("old_name\n")
+    assert await editor.inline_edits(0, 0) == []
 
 
 async def test_a_request_is_bound_to_its_text_even_with_the_next_change_in_the_same_packet(editor, engine):
@@ -126,9 +142,7 @@ async def test_an_editor_that_never_asks_costs_nothing(editor, engine):
         ("a|bc", "ac", False),  # a deletion
     ],
 )
-async def test_ghost_text_is_given_exactly_where_every_editor_can_draw_it(
-    editor, engine, marked, after, drawn
-):
+async def test_ghost_text_is_given_exactly_where_every_editor_can_draw_it(editor, engine, marked, after, drawn):
     before, cursor = marked.replace("|", ""), marked.index("|")
     engine.script = lambda _inputs: after + "\nend"
     editor.open(before + "\nend")
@@ -253,9 +267,7 @@ async def test_code_actions_are_given_for_the_kinds_asked_for(editor, only, coun
         ("file:///work/off/x.py", "off under"),
     ],
 )
-async def test_excluded_paths_get_nothing_on_any_surface_and_status_says_why(
-    editor, engine, set_settings, uri, reason
-):
+async def test_excluded_paths_get_nothing_on_any_surface_and_status_says_why(editor, engine, set_settings, uri, reason):
     set_settings('exclude = ["/build/"]\ndisabled_folders = ["/work/off"]\n')
     editor.open("old_name\n", uri=uri)
     assert await editor.inline_edits(0, 0, uri=uri) == []
@@ -302,9 +314,7 @@ async def test_an_excluded_file_is_not_seen_through_its_edits(editor, engine):
         ("x\n" * 50_001, "more than 50000 lines"),
     ],
 )
-async def test_texts_that_are_too_large_or_no_text_get_nothing_and_status_says_why(
-    editor, engine, text, reason
-):
+async def test_texts_that_are_too_large_or_no_text_get_nothing_and_status_says_why(editor, engine, text, reason):
     editor.open(text)
     assert await editor.inline_edits(0, 0) == []
     assert engine.asked == []
@@ -329,9 +339,7 @@ async def test_settings_count_from_the_next_request_on(editor, set_settings, set
 
 async def test_what_an_editor_configures_counts_for_its_window_only(window, services):
     strict, other = await window(), await window()
-    strict.notify(
-        "workspace/didChangeConfiguration", {"settings": {"foretype": {"enabled": False, "model": "x"}}}
-    )
+    strict.notify("workspace/didChangeConfiguration", {"settings": {"foretype": {"enabled": False, "model": "x"}}})
     for editor in (strict, other):
         editor.open("old_name\n")
     assert await strict.inline_edits(0, 0) == []
@@ -427,9 +435,7 @@ async def test_an_editor_that_refuses_progress_is_served_all_the_same(window, en
 
 
 async def test_a_refused_model_is_explained_in_status(editor, engine):
-    engine.fails_with = ModelRefused(
-        "model.gguf is not a GGUF file; choose another with `foretype model use`"
-    )
+    engine.fails_with = ModelRefused("model.gguf is not a GGUF file; choose another with `foretype model use`")
     editor.open("old_name\n")
     assert await editor.inline_edits(0, 0) == []
     snapshot = editor.services.status.snapshot()

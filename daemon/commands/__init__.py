@@ -1,0 +1,35 @@
+"""The daemon's commands, one file each. This table is all that ``foretype --help`` reads.
+
+Another package adds commands with a table of its own, named by an entry point of the group
+``foretype.commands``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class CommandEntry(NamedTuple):
+    """``target`` is ``module:attribute`` of a ``typer.Typer``, imported when the command is called."""
+
+    help: str
+    target: str
+
+
+COMMANDS = {
+    "lsp": CommandEntry("Speak LSP on standard input and output, for an editor.", "daemon.commands.lsp:application"),
+    "predict": CommandEntry("Predict the next edit at one place of a file.", "daemon.commands.predict:application"),
+    "status": CommandEntry(
+        "Show the hub, its windows, and why there is no prediction.", "daemon.commands.status:application"
+    ),
+    "doctor": CommandEntry("Check everything a prediction needs.", "daemon.commands.doctor:application"),
+    "pause": CommandEntry("Turn predictions off in all windows.", "daemon.commands.pause:application"),
+    "resume": CommandEntry("Turn predictions on again after a pause.", "daemon.commands.resume:application"),
+    "stop": CommandEntry("Stop the hub.", "daemon.commands.stop:application"),
+    "demo": CommandEntry("Replay a recorded editing session in the terminal.", "daemon.commands.demo:application"),
+    "logs": CommandEntry("Print the hub's log.", "daemon.commands.logs:application"),
+    "model": CommandEntry("List, inspect, choose and fetch models.", "daemon.commands.model:application"),
+    "uninstall": CommandEntry(
+        "Remove everything written outside the package.", "daemon.commands.uninstall:application"
+    ),
+}

@@ -1,0 +1,133 @@
+"""``foretype model list|info|use|pull``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon import paths, registry
+from daemon.errors import BadArgument, ModelNotFound
+from daemon.settings import Settings
+from daemon.settings_store import read_settings, write_text_setting
+
+if TYPE_CHECKING:
+    from daemon.engine.messages import ModelInfo
+
+application = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@application.callback()
+def _model() -> None:
+    """List, inspect, choose and fetch models."""
+
+
+@application.command("list")
+def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The models on this machine, the one in use marked, and those that can be pulled by a short name."""
+    used = read_settings(paths.settings_path()).model
+    models = registry.available()
+    known = {model.name for model in models}
+    if used not in known:
+        models.append(registry.resolve(used, relative_to=Path.cwd()))
+    rows = [_row(model, used) for model in models]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        size = f"{row['size_bytes'] / 1e6:8.1f} MB" if row["size_bytes"] else "    missing"
+        origin = f"  from {row['repository']}" if row["repository"] else ""
+        typer.echo(f"{'*' if row['in_use'] else ' '} {row['name']:<24} {size}{origin}")
+    for name, source in registry.KNOWN_SOURCES.items():
+        if name not in known:
+            typer.echo(f"  {name:<24}  to pull  from {source.repository} ({source.about})")
+
+
+def _row(model: registry.KnownModel, used: str) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "in_use": used in (model.name, str(model.path)),
+        "size_bytes": model.path.stat().st_size if model.path.is_file() else 0,
+        "repository": model.manifest.repository if model.manifest else "",
+        "sha256": model.manifest.sha256 if model.manifest else "",
+    }
+
+
+@application.command()
+def info(
+    name: Annotated[str, typer.Argument(help="A name from `foretype model list`, or a path.")] = registry.EMBEDDED,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load a model in a worker of its own and print what it is, or why it is refused."""
+    from daemon.commands.progress import working  # noqa: PLC0415 (rich only where it is used)
+
+    model = registry.resolve(name, relative_to=Path.cwd())
+    with working(f"loading {model.path}"):
+        found = asyncio.run(_load(model.path))
+    value = {**found.to_json(), "manifest": model.manifest.to_json() if model.manifest else None}
+    if as_json:
+        typer.echo(json.dumps(value, indent=2))
+        return
+    for key, shown in value.items():
+        typer.echo(f"{key:<18} {shown}")
+
+
+async def _load(path: Path) -> ModelInfo:
+    from daemon.engine.client import EngineClient  # noqa: PLC0415 (only when a model is really loaded)
+    from daemon.engine.messages import ModelSettings  # noqa: PLC0415
+
+    settings = read_settings(paths.settings_path())
+    engine = EngineClient(
+        ModelSettings(str(path), settings.prompt_format, settings.gpu_layers, settings.threads),
+        log=logging.getLogger("daemon.worker"),
+    )
+    try:
+        return await engine.ready()
+    finally:
+        await engine.close()
+
+
+@application.command()
+def use(name: Annotated[str, typer.Argument(help="A name from `foretype model list`, or a path.")]) -> None:
+    """Use a model from now on: writes `model` into the settings file; running windows follow."""
+    model = registry.resolve(name, relative_to=Path.cwd())
+    if not model.path.is_file():
+        raise ModelNotFound(f"{model.path} does not exist; nothing was changed")
+    named = name if model.manifest or name == registry.EMBEDDED else str(model.path.resolve())
+    path = paths.settings_path()
+    write_text_setting(path, "model", named)
+    typer.echo(f"{path} now says model = {named!r}" + (" (the default)" if named == Settings().model else ""))
+
+
+@application.command()
+def pull(
+    source: Annotated[str, typer.Argument(help="A short name from `foretype model list`, or OWNER/REPOSITORY.")],
+    file: Annotated[str, typer.Option(help="Which GGUF of the repository, where it holds several.")] = "",
+    name: Annotated[str, typer.Option(help="What to call it here; its file's name unless given.")] = "",
+    revision: Annotated[str, typer.Option(help="A commit, branch or tag of the repository.")] = "",
+    sha256: Annotated[str, typer.Option(help="The checksum you expect, 64 hex digits.")] = "",
+) -> None:
+    """Fetch a model from a Hugging Face hub (HF_ENDPOINT names another one) and check it."""
+    from daemon import pull as pulling  # noqa: PLC0415 (brings huggingface_hub)
+    from daemon.commands.progress import working  # noqa: PLC0415
+
+    known = registry.KNOWN_SOURCES.get(source)
+    if known is None and "/" not in source:
+        names = ", ".join(registry.KNOWN_SOURCES)
+        raise BadArgument(f"{source!r} is neither a short name ({names}) nor OWNER/REPOSITORY")
+    repository = known.repository if known else source
+    with working(f"asking for {repository}") as step:
+        model = pulling.pull(
+            repository,
+            file or (known.file if known else ""),
+            name=name or (source if known else ""),
+            revision=revision,
+            sha256=sha256,
+            step=step,
+        )
+    typer.echo(f"pulled {model.name} to {model.path}; use it with: foretype model use {model.name}")

@@ -1,0 +1,80 @@
+"""``foretype status``: what the hub says of itself, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from daemon import control, paths
+
+application = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@application.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the hub, its windows, the model, and why there is no prediction."""
+    answer = control.ask(paths.socket_path(), "status")
+    others = [hub for hub in control.running_hubs() if hub.socket_path != paths.socket_path()]
+    if as_json:
+        value = {
+            "hub": None if answer is None else answer[1],
+            "other_hubs": [{"pid": hub.pid, "version": hub.version} for hub in others],
+        }
+        typer.echo(json.dumps(value, indent=2))
+        return
+    for hub in others:
+        typer.echo(f"another hub, version {hub.version}, process {hub.pid}, leaves with its last window")
+    if answer is None:
+        typer.echo("no hub is running; an editor starts it with its first window")
+        return
+    for line in describe(answer[1]):
+        typer.echo(line)
+
+
+def describe(value: dict[str, Any]) -> list[str]:
+    """The hub's status as lines for a person."""
+    predictions, settings = value["predictions"], value["settings"]
+    counts, latency = predictions["counts"], predictions["latency_ms"]
+    lines = [
+        (
+            f"hub        process {value['pid']}, version {value['version']}, {value['state']},"
+            f" up {_duration(value['uptime_seconds'])}, {value['memory_bytes'] / 1e6:.0f} MB"
+        ),
+        f"model      {_model(predictions['model'])}",
+        f"settings   {settings['path']}",
+    ]
+    if settings["error"]:
+        lines.append(f"           not in force: {settings['error']}")
+    if value["paused"]:
+        lines.append("paused     predictions are off; `foretype resume` turns them on")
+    elif not settings["enabled"]:
+        lines.append("off        `enabled` is false in the settings")
+    lines.append("counts     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
+    if latency:
+        lines.append("latency    " + ", ".join(f"{name} {value:g} ms" for name, value in latency.items()))
+    lines.append(f"windows    {len(value['windows'])}")
+    for session in predictions["sessions"].values():
+        why = f"no prediction: {session['reason']}" if session["reason"] else "predicting"
+        about = f" ({session['file']})" if session["reason"] and session["file"] else ""
+        lines.append(f"           {session['editor'] or 'an editor'}: {why}{about}")
+        if session["settings_problem"]:
+            lines.append(f"           its settings: {session['settings_problem']}")
+    return lines
+
+
+def _model(model: dict[str, Any]) -> str:
+    loaded = model.get("model") or {}
+    what: str = model["state"]
+    if loaded:
+        what += f", {loaded['name']} ({loaded['prompt_format']}, {loaded['backend']})"
+    return what + (f": {model['failure']}" if model["failure"] else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""Language Server Protocol sessions: one file per surface; nothing here computes a prediction."""

@@ -1,0 +1,166 @@
+"""The documents of one session, by the URI the editor uses, and which of them may be seen.
+
+Wraps ``EditingState``: URIs become paths to display and to hold against the exclude patterns, and the
+history handed to a model never contains events of a file that is excluded itself. Knows nothing of messages
+or predictions.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from capture.editing.document import SyncState
+from capture.editing.positions import ContentChange
+from capture.editing.state import EditingState
+from capture.exclude import PathGate, text_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from capture.editing.document import AppliedEdit, Document
+    from capture.editing.positions import Position
+    from capture.inputs import ActiveBufferDiagnostic, PredictionInputs
+    from daemon.prediction import Prediction
+    from daemon.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDocument:
+    """One open document. ``path`` is the URI's, absolute for files, whatever the scheme."""
+
+    uri: str
+    path: str
+    language_id: str
+    text: Document
+
+    @property
+    def version(self) -> int:
+        """The version of the text as it is now."""
+        return self.text.version
+
+
+class Documents:
+    """Owns the editing state of one session. ``clock`` gives seconds that never go backwards."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._editing = EditingState(clock)
+        self._open: dict[str, OpenDocument] = {}
+        self._folders: tuple[str, ...] = ()
+        # Path shown to models -> the paths behind it: two workspace folders may hold files of one name.
+        self._paths_displayed: dict[str, set[str]] = {}
+
+    def set_folders(self, uris: Sequence[str]) -> None:
+        """The workspace's folders; paths are shown relative to the innermost one."""
+        self._folders = tuple(sorted((path_of(uri) for uri in uris), key=len, reverse=True))
+
+    def find(self, uri: str) -> OpenDocument | None:
+        """The open document, None when there is none."""
+        return self._open.get(uri)
+
+    def open(self, uri: str, language_id: str, version: int, text: str) -> None:
+        """Start following a text; opening again replaces it."""
+        path = path_of(uri)
+        shown = self._displayed(path)
+        self._paths_displayed.setdefault(shown, set()).add(path)
+        document = self._editing.open(uri, text, path=shown, version=version, language_id=language_id)
+        self._open[uri] = OpenDocument(uri, path, language_id, document)
+
+    def change(self, uri: str, version: int | None, changes: Sequence[ContentChange]) -> list[AppliedEdit]:
+        """Apply one notification's changes; raises KeyError when the document is not open."""
+        return self._editing.change(uri, version, changes)
+
+    def distrust(self, uri: str) -> None:
+        """A change could not be read: our text is not the editor's until a whole text comes."""
+        self._open[uri].text.sync_state = SyncState.UNSYNCED
+
+    def close(self, uri: str) -> None:
+        """Stop following a text; its events stay in the history."""
+        if self._open.pop(uri, None) is not None:
+            self._editing.close(uri)
+
+    def accepted(self, prediction: Prediction) -> None:
+        """Mark the change that a prediction makes as predicted, whether it came already or comes next."""
+        if prediction.uri in self._open:
+            changes = [ContentChange(edit.range, edit.text) for edit in prediction.edits]
+            self._editing.mark_accepted(prediction.uri, changes, version=prediction.version)
+
+    def inputs(
+        self,
+        document: OpenDocument,
+        position: Position,
+        diagnostics: tuple[ActiveBufferDiagnostic, ...],
+        settings: Settings,
+    ) -> PredictionInputs:
+        """Everything a model may see with the cursor at ``position``."""
+        inputs = self._editing.inputs(document.uri, position, diagnostics=diagnostics)
+        # An excluded file must not be seen through its edits either.
+        seen = [
+            event
+            for event in inputs.events
+            if not any(
+                self._path_refusal(path, settings)
+                for shown in (event.path, event.old_path)
+                for path in self._paths_displayed.get(shown, {shown})
+            )
+        ]
+        return inputs if len(seen) == len(inputs.events) else replace(inputs, events=tuple(seen))
+
+    def refusal(self, document: OpenDocument, settings: Settings) -> str:
+        """Why there is no prediction in this document, empty when there may be."""
+        if not settings.enabled:
+            return "predictions are switched off"
+        if document.language_id and document.language_id in settings.disabled_languages:
+            return f"predictions are off for the language {document.language_id}"
+        if document.text.sync_state is SyncState.UNSYNCED:
+            return "the editor's text and ours may differ; reopen the file"
+        return (
+            self._path_refusal(document.path, settings)
+            or text_reason(
+                document.text,
+                max_file_bytes=settings.max_file_bytes,
+                max_line_characters=settings.max_line_characters,
+            )
+            or ""
+        )
+
+    def _path_refusal(self, path: str, settings: Settings) -> str:
+        for folder in settings.disabled_folders:
+            if PurePosixPath(path).is_relative_to(folder):
+                return f"predictions are off under {folder}"
+        try:
+            gate = _path_gate(settings.exclude)
+        except ValueError as error:
+            return f"an exclude pattern is not valid: {error}"
+        # Notebook cells and careless clients put more after the path; neither form may open an excluded file.
+        bare = path.split("#", 1)[0].split("?", 1)[0]
+        root = self._folder_of(path)
+        return gate.reason(path, root) or gate.reason(bare or path, root) or ""
+
+    def _folder_of(self, path: str) -> str | None:
+        return next((folder for folder in self._folders if PurePosixPath(path).is_relative_to(folder)), None)
+
+    def _displayed(self, path: str) -> str:
+        """Relative to its workspace folder; outside of one the whole path, so that names stay apart."""
+        folder = self._folder_of(path)
+        return path.lstrip("/") if folder is None else str(PurePosixPath(path).relative_to(folder))
+
+
+def path_of(uri: str) -> str:
+    """The path in a URI of any scheme (``file``, ``untitled``, remote ones), percent signs decoded."""
+    _, colon, rest = uri.partition(":")
+    if not colon:
+        return unquote(uri)
+    if rest.startswith("//"):
+        authority, slash, rest = rest[2:].partition("/")
+        rest = slash + rest if slash else authority
+    return unquote(rest)
+
+
+@lru_cache(maxsize=16)
+def _path_gate(exclude: tuple[str, ...]) -> PathGate:
+    return PathGate(exclude)

@@ -1,0 +1,50 @@
+"""``textDocument/copilotInlineEdit``: the next edit anywhere near the cursor, in Copilot's dialect.
+
+The answer is always ``{"edits": [...]}`` with at most one edit, because clients differ in how they read
+several; an empty list means nothing to show, whatever the cause. Clients compare uri and version with what
+they sent, so both go back exactly as they came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daemon.lsp.accept import accept_command
+from daemon.lsp.diagnostics import take_attached
+from daemon.lsp.params import optional_version, require_position, require_uri
+from daemon.lsp.wire import range_json
+
+if TYPE_CHECKING:
+    from daemon.lsp.session import Session
+
+SURFACE = "inline edit"
+
+
+async def suggest(session: Session, params: Any) -> dict[str, Any]:
+    """Answer the request; raises JsonRpcInvalidParams when uri or position is missing."""
+    uri, version, position = (
+        require_uri(params),
+        optional_version(params),
+        require_position(params, "position"),
+    )
+    session.announcer.hear_copilot()
+    take_attached(session, uri, params)
+    asked = session.documents.find(uri)
+    if asked is not None:
+        session.offers.asked_again(asked, SURFACE)
+    prediction = await session.predictor.predict(uri, version, position)
+    document = session.documents.find(uri)
+    if prediction is None or document is None:
+        return {"edits": []}
+    prediction = session.offers.offer(prediction, document, SURFACE)
+    return {
+        "edits": [
+            {
+                "text": edit.text,
+                "range": range_json(edit.range),
+                "textDocument": {"uri": uri, "version": prediction.version},
+                "command": accept_command(prediction),
+            }
+            for edit in prediction.edits
+        ]
+    }

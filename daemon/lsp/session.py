@@ -1,0 +1,145 @@
+"""One editor window: its connection, its documents, and the parts that answer it.
+
+``serve`` runs a session from its first byte to its end. It ends with the connection, with ``exit``, with
+the death of the editor's process, or when the peer stops reading; nothing of that touches another session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from daemon.lsp.client_traits import ClientTraits
+from daemon.lsp.diagnostics import DiagnosticsStore
+from daemon.lsp.documents import Documents
+from daemon.lsp.editor_process import wait_for_death
+from daemon.lsp.framing import FrameParser
+from daemon.lsp.offers import Offers
+from daemon.lsp.outgoing import Outgoing
+from daemon.lsp.predicting import Predictor
+from daemon.lsp.protocol import LenientProtocol, Lifecycle
+from daemon.lsp.router import NOTIFICATIONS, REQUESTS
+from daemon.lsp.status_notifications import Announcer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from daemon.services import Services
+
+READ_BYTES = 64 * 1024
+EXIT_AFTER_SHUTDOWN, EXIT_WITHOUT_SHUTDOWN = 0, 1  # what the specification asks for
+
+
+class Session:
+    """Owns everything of one editor window; the surfaces work on it."""
+
+    def __init__(self, services: Services, outgoing: Outgoing) -> None:
+        self.id = secrets.token_hex(4)
+        self._services = services
+        self._ended = asyncio.Event()
+        self._guard: asyncio.Task[None] | None = None
+        self.client = ClientTraits()
+        self.folders: tuple[str, ...] = ()
+        self.protocol = LenientProtocol(
+            outgoing,
+            {method: partial(handler, self) for method, handler in REQUESTS.items()},
+            {method: partial(handler, self) for method, handler in NOTIFICATIONS.items()},
+        )
+        self.announcer = Announcer(self.protocol)
+        self.documents = Documents()
+        self.diagnostics = DiagnosticsStore()
+        self.offers = Offers(self.id, services.status, self.documents.accepted)
+        self.predictor = Predictor(self.id, services, self.documents, self.diagnostics, self.announcer)
+        services.status.open_session(self.id)
+
+    def begin(self, client: ClientTraits, editor_settings: Mapping[str, Any]) -> None:
+        """The editor introduced itself."""
+        self.client = client
+        self._services.status.open_session(self.id, client.name)
+        self.set_folders(client.folders)
+        self.announcer.meet(client)
+        self.predictor.follow_editor(editor_settings)
+        if client.process_id is not None:
+            self._guard = asyncio.create_task(wait_for_death(client.process_id))
+            self._guard.add_done_callback(lambda _: self.end())
+
+    def set_folders(self, uris: Sequence[str]) -> None:
+        """The workspace has these folders now."""
+        self.folders = tuple(uris)
+        self.documents.set_folders(uris)
+
+    def end(self) -> None:
+        """End the session; what is queued for the editor is still written."""
+        self._ended.set()
+
+    def stop_work(self) -> None:
+        """Give up every request but the one being answered."""
+        current = asyncio.current_task()
+        for task in self.protocol.requests_in_flight():
+            if task is not current:
+                task.cancel()
+        self._services.scheduler.forget_session(self.id)
+
+    async def listen(self, reader: asyncio.StreamReader) -> None:
+        """Dispatch what arrives until the peer closes its side."""
+        frames = FrameParser()
+        while data := await _read(reader):
+            for frame in frames.feed(data):
+                self.protocol.receive(frame)
+                # Lets the handler just started run to its first wait before the next message is dispatched,
+                # so a request is bound to the text it was asked about even when the next change is in the
+                # same packet.
+                await asyncio.sleep(0)
+                if self._ended.is_set():
+                    return
+
+    async def ended(self) -> None:
+        """Return once something asked for the end."""
+        await self._ended.wait()
+
+    async def close(self) -> None:
+        """Give up what is under way and forget the session everywhere."""
+        if self._guard is not None:
+            self._guard.cancel()
+        tasks = self.protocol.requests_in_flight()
+        self.stop_work()
+        if tasks:
+            await asyncio.wait(tasks)
+        self.announcer.close()
+        self._services.status.close_session(self.id)
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: Services) -> int:
+    """Serve one editor window; returns the exit code of its server: 0 after ``shutdown``, else 1.
+
+    Cancelling ends the session. The caller closes ``writer``.
+    """
+    outgoing = Outgoing(writer)
+    session = Session(services, outgoing)
+    writing = asyncio.create_task(outgoing.run())
+    listening = asyncio.create_task(session.listen(reader))
+    ending = asyncio.create_task(session.ended())
+    try:
+        await asyncio.wait([writing, listening, ending], return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        await session.close()
+        outgoing.finish()
+        await writing
+    finally:
+        for task in (writing, listening, ending):
+            task.cancel()
+        await asyncio.wait([writing, listening, ending])
+        await session.close()
+    if not listening.cancelled():
+        listening.result()  # a defect of ours is not to be mistaken for an end
+    shut_down = session.protocol.lifecycle is Lifecycle.SHUT_DOWN
+    return EXIT_AFTER_SHUTDOWN if shut_down else EXIT_WITHOUT_SHUTDOWN
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(READ_BYTES)
+    except ConnectionError:
+        return b""

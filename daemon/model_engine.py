@@ -1,0 +1,134 @@
+"""The engine of the model that the settings name now: replaced when the settings name another.
+
+Delegates everything to the engine it holds. A change waits for the prediction under way, closes the old
+engine and holds a new one, which loads when it is first asked. Knows nothing of llama.cpp or of where
+settings come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from daemon import registry
+from daemon.engine.api import Engine, EngineState
+from daemon.engine.errors import ModelRefused
+from daemon.engine.messages import ModelSettings
+from daemon.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capture.inputs import PredictionInputs
+    from daemon.engine.messages import EngineAnswer, ModelInfo
+    from daemon.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class LoadableEngine(Engine, Protocol):
+    """An ``Engine`` that can be told to load before it is asked."""
+
+    async def ready(self) -> ModelInfo:
+        """Load the model now if it is not; raises EngineError."""
+        ...
+
+
+class MissingModel:
+    """The engine of a model that does not exist: it says so, and how to get one."""
+
+    def __init__(self, failure: str) -> None:
+        self.failure = failure
+        self.state = EngineState.FAILED
+        self.model: ModelInfo | None = None
+
+    async def ready(self) -> ModelInfo:
+        """Raises ModelRefused with the failure."""
+        raise ModelRefused(self.failure)
+
+    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:  # noqa: ARG002
+        """Raises ModelRefused with the failure."""
+        raise ModelRefused(self.failure)
+
+    async def unload(self) -> None:
+        """Nothing is loaded."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
+        self.state = EngineState.CLOSED
+
+
+class ModelEngine:
+    """An ``Engine`` whose model follows the settings."""
+
+    def __init__(self, settings: Settings, make: Callable[[ModelSettings], LoadableEngine]) -> None:
+        self._make = make
+        self._wanted = _choice(settings)
+        self._engine = self._made()
+        self._turn = asyncio.Lock()  # a prediction or a replacement, never both
+        self._replacing: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> EngineState:
+        """Where the present engine is in its life."""
+        return self._engine.state
+
+    @property
+    def failure(self) -> str:
+        """Why the state is FAILED, with the cure."""
+        return self._engine.failure
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The loaded model."""
+        return self._engine.model
+
+    def follow(self, settings: Settings) -> None:
+        """Take the model settings from ``settings`` as soon as no prediction is under way."""
+        wanted = _choice(settings)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        self._replacing = asyncio.create_task(self._replace(self._replacing))
+
+    async def ready(self) -> ModelInfo:
+        """Load the model now if it is not; raises EngineError."""
+        async with self._turn:
+            return await self._engine.ready()
+
+    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+        """See ``Engine.predict``."""
+        async with self._turn:
+            return await self._engine.predict(inputs, deadline_seconds=deadline_seconds)
+
+    async def unload(self) -> None:
+        """See ``Engine.unload``."""
+        async with self._turn:
+            await self._engine.unload()
+
+    async def close(self) -> None:
+        """See ``Engine.close``."""
+        if self._replacing is not None:
+            await self._replacing
+        await self._engine.close()
+
+    async def _replace(self, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await earlier
+        async with self._turn:
+            await self._engine.close()
+            self._engine = self._made()
+            log.info("the model settings changed")
+
+    def _made(self) -> LoadableEngine:
+        model, prompt_format, gpu_layers, threads = self._wanted
+        try:
+            path = registry.resolve(model).path
+        except ModelNotFound as error:
+            return MissingModel(str(error))
+        return self._make(ModelSettings(str(path), prompt_format, gpu_layers, threads))
+
+
+def _choice(settings: Settings) -> tuple[str, str, int, int]:
+    return settings.model, settings.prompt_format, settings.gpu_layers, settings.threads

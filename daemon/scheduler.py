@@ -1,0 +1,357 @@
+"""Which prediction the one engine works on: newest wins, windows take turns, the superseded is aborted.
+
+A prediction belongs to a ``Moment``: one session, document, version and cursor. Asking again for a moment
+that is computed or being computed joins it; asking for another moment of the same document ends the older
+one. Work that nobody asked for yet (speculation) runs only while nobody waits. Knows nothing of LSP,
+documents or prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from daemon.engine.api import EngineState
+from daemon.engine.errors import DeadlineExceeded, EngineError, WorkerDied
+from daemon.engine.messages import StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capture.inputs import PredictionInputs
+    from daemon.engine.api import Engine
+    from daemon.engine.messages import EngineAnswer, ModelInfo
+    from daemon.status import StatusBoard
+
+RECENT_ANSWERS = 32  # kept for surfaces that ask about the same moment again
+
+
+class Superseded(Exception):
+    """Something newer made the prediction pointless; its reader answers with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a prediction is for, exactly; ``context_revision`` counts changes of what else the model sees."""
+
+    session_id: str
+    uri: str
+    version: int
+    row: int
+    column_utf16: int
+    context_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the engine was asked and what it said."""
+
+    inputs: PredictionInputs
+    answer: EngineAnswer
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    moment: Moment
+    make_inputs: Callable[[], PredictionInputs]
+    deadline_seconds: float
+    asked_at: float
+    waiters: list[asyncio.Future[Answered]] = field(default_factory=list)
+    speculative: bool = False  # goes on although nobody waits
+    task: asyncio.Task[None] | None = None
+
+
+class Scheduler:
+    """Owns the queue in front of one engine.
+
+    ``clock`` counts seconds. ``unload_after_seconds`` is asked each time the engine falls idle.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        status: StatusBoard,
+        unload_after_seconds: Callable[[], float] = lambda: 600.0,
+    ) -> None:
+        self.engine = engine
+        self._clock = clock
+        self._status = status
+        self._unload_after_seconds = unload_after_seconds
+        self._waiting: dict[str, OrderedDict[str, _Job]] = {}  # session -> uri -> job somebody waits for
+        self._turns: deque[str] = deque()  # the sessions in ``_waiting``, next first
+        self._guesses: OrderedDict[str, _Job] = OrderedDict()  # session -> its one speculative job
+        self._running: _Job | None = None
+        self._recent: OrderedDict[Moment, Answered] = OrderedDict()
+        self._recent_model: ModelInfo | None = None  # the model that gave these answers
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
+        status.follow_model(self._model_state)
+
+    async def predict(
+        self,
+        moment: Moment,
+        make_inputs: Callable[[], PredictionInputs],
+        *,
+        deadline_seconds: float,
+        lingers: bool = False,
+    ) -> Answered:
+        """The engine's answer for ``moment``; cancelling the caller aborts it unless others wait too.
+
+        Work that ``lingers`` goes on after its caller was cancelled, as if it were a guess. ``make_inputs``
+        is called when the engine's turn comes, which is never after ``outdate``. Raises Superseded when
+        newer work took its place, EngineError when there will be no answer.
+        """
+        recent = self._recent.get(moment)
+        if recent is not None:
+            return recent
+        job = self._find(moment)
+        if job is None:
+            self.outdate(moment.session_id, moment.uri)
+            job = _Job(moment, make_inputs, deadline_seconds, self._clock())
+        waiter: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        job.waiters.append(waiter)
+        job.speculative = job.speculative or lingers
+        if job is not self._running:
+            job.asked_at = self._clock() if len(job.waiters) == 1 else job.asked_at
+            self._enqueue(job)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not job.speculative:
+                self._status.count("aborted", moment.session_id)
+            raise
+        finally:
+            if waiter in job.waiters:
+                job.waiters.remove(waiter)
+                if not job.waiters and not job.speculative:
+                    self._drop(job)
+
+    def speculate(
+        self, moment: Moment, make_inputs: Callable[[], PredictionInputs], *, deadline_seconds: float
+    ) -> None:
+        """Work on ``moment`` when nothing better is to do; the session's older guess is given up.
+
+        Nothing is loaded for a guess.
+        """
+        if self.engine.state is not EngineState.READY:
+            return
+        if moment in self._recent or self._find(moment) is not None:
+            return
+        self._drop_guess(moment.session_id)
+        self._guesses[moment.session_id] = _Job(moment, make_inputs, deadline_seconds, self._clock(), speculative=True)
+        self._start_next()
+
+    def outdate(self, session_id: str, uri: str) -> None:
+        """Give up what was asked for a document: its text changed, or something newer is asked."""
+        job = self._waiting_job(session_id, uri)
+        if job is not None:
+            self._drop(job)
+        guess = self._guesses.get(session_id)
+        if guess is not None and guess.moment.uri == uri:
+            self._drop(guess)
+        running = self._running
+        if running is not None and (running.moment.session_id, running.moment.uri) == (session_id, uri):
+            self._drop(running)
+
+    def forget_session(self, session_id: str) -> None:
+        """Give up everything a session asked for; it is gone."""
+        for uri in list(self._waiting.get(session_id, ())):
+            self.outdate(session_id, uri)
+        self._drop_guess(session_id)
+        if self._running is not None and self._running.moment.session_id == session_id:
+            self._drop(self._running)
+        for moment in [moment for moment in self._recent if moment.session_id == session_id]:
+            del self._recent[moment]
+
+    async def close(self) -> None:
+        """Give up everything and close the engine."""
+        for session_id in {*self._waiting, *self._guesses}:
+            self.forget_session(session_id)
+        if self._running is not None:
+            running = self._running.task
+            self._drop(self._running)
+            if running is not None:
+                await asyncio.wait([running])
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if self._unloading is not None:
+            await asyncio.wait([self._unloading])
+        await self.engine.close()
+
+    # The queue
+
+    def _find(self, moment: Moment) -> _Job | None:
+        running = self._running
+        if running is not None and running.moment == moment and not _given_up(running):
+            return running
+        for job in (
+            self._waiting_job(moment.session_id, moment.uri),
+            self._guesses.get(moment.session_id),
+        ):
+            if job is not None and job.moment == moment:
+                return job
+        return None
+
+    def _waiting_job(self, session_id: str, uri: str) -> _Job | None:
+        jobs = self._waiting.get(session_id)
+        return None if jobs is None else jobs.get(uri)
+
+    def _enqueue(self, job: _Job) -> None:
+        session_id = job.moment.session_id
+        if self._guesses.get(session_id) is job:
+            del self._guesses[session_id]
+        jobs = self._waiting.setdefault(session_id, OrderedDict())
+        jobs[job.moment.uri] = job
+        jobs.move_to_end(job.moment.uri)
+        if session_id not in self._turns:
+            self._turns.append(session_id)
+        if self._running is not None and not self._running.waiters:
+            self._abort(self._running)  # a guess never keeps a person waiting
+        self._start_next()
+
+    def _start_next(self) -> None:
+        if self._running is not None:
+            return
+        job = self._take_waiting() or self._take_guess()
+        if job is None:
+            self._watch_idleness()
+            return
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        self._running = job
+        job.task = asyncio.get_running_loop().create_task(self._run(job))
+        # Not a ``finally`` in ``_run``: a task cancelled before its first step never enters it.
+        job.task.add_done_callback(partial(self._ended, job=job))
+
+    def _take_waiting(self) -> _Job | None:
+        if not self._turns:
+            return None
+        session_id = self._turns.popleft()
+        jobs = self._waiting[session_id]
+        _, job = jobs.popitem()  # the document the person looked at last
+        if jobs:
+            self._turns.append(session_id)
+        else:
+            del self._waiting[session_id]
+        return job
+
+    def _take_guess(self) -> _Job | None:
+        if not self._guesses:
+            return None
+        _, job = self._guesses.popitem(last=False)
+        return job
+
+    async def _run(self, job: _Job) -> None:
+        if self._unloading is not None:
+            await asyncio.wait([self._unloading])
+        remaining_seconds = job.deadline_seconds - (self._clock() - job.asked_at)
+        if job.speculative and not job.waiters:
+            remaining_seconds = job.deadline_seconds  # a guess waits as long as it must
+        elif remaining_seconds <= 0:
+            self._settle(job, DeadlineExceeded("the model was busy with another window for too long"))
+            return
+        inputs = job.make_inputs()
+        failed_before = self.engine.state is EngineState.FAILED
+        try:
+            answer = await self.engine.predict(inputs, deadline_seconds=remaining_seconds)
+        except EngineError as error:
+            if isinstance(error, WorkerDied) and not failed_before:  # else it repeats an earlier death
+                self._status.count("worker_deaths")
+            self._settle(job, error)
+        else:
+            if answer.stop is StopReason.ABORTED:
+                return
+            answered = Answered(inputs, answer)
+            if answer.stop is not StopReason.DEADLINE:  # the next try may be in time
+                self._remember(job.moment, answered)
+            self._settle(job, answered)
+
+    def _ended(self, task: asyncio.Task[None], job: _Job) -> None:
+        """Whatever way a job ended, the next one starts and nobody is left waiting."""
+        error = None if task.cancelled() else task.exception()
+        self._settle(job, error if isinstance(error, Exception) else Superseded())
+        self._running = None
+        self._start_next()
+
+    def _settle(self, job: _Job, outcome: Answered | Exception) -> None:
+        waiters, job.waiters = job.waiters, []
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if isinstance(outcome, Exception):
+                waiter.set_exception(outcome)
+            else:
+                waiter.set_result(outcome)
+
+    def _remember(self, moment: Moment, answered: Answered) -> None:
+        if self.engine.model != self._recent_model:
+            self._recent.clear()
+            self._recent_model = self.engine.model
+        self._recent[moment] = answered
+        if len(self._recent) > RECENT_ANSWERS:
+            self._recent.popitem(last=False)
+
+    def _drop(self, job: _Job) -> None:
+        """Take a job out, wherever it is; its readers learn that it was superseded."""
+        session_id = job.moment.session_id
+        if job.waiters:
+            self._status.count("aborted", session_id)
+        if job is self._running:
+            self._abort(job)
+        elif self._guesses.get(session_id) is job:
+            del self._guesses[session_id]
+        elif self._waiting_job(session_id, job.moment.uri) is job:
+            del self._waiting[session_id][job.moment.uri]
+            if not self._waiting[session_id]:
+                del self._waiting[session_id]
+                self._turns.remove(session_id)
+        self._settle(job, Superseded())
+
+    def _drop_guess(self, session_id: str) -> None:
+        guess = self._guesses.get(session_id)
+        if guess is not None:
+            self._drop(guess)
+        running = self._running
+        if running is not None and running.moment.session_id == session_id and not running.waiters:
+            self._abort(running)
+
+    def _abort(self, job: _Job) -> None:
+        if job.task is not None and not job.task.cancelling():
+            job.task.cancel()
+
+    # The idle engine
+
+    def _watch_idleness(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._idle_timer = loop.call_later(self._unload_after_seconds(), self._unload)
+
+    def _unload(self) -> None:
+        self._idle_timer = None
+        if self.engine.state is not EngineState.READY:
+            return
+        self._unloading = asyncio.get_running_loop().create_task(self.engine.unload())
+        self._unloading.add_done_callback(self._unloaded)
+
+    def _unloaded(self, _task: asyncio.Task[None]) -> None:
+        self._unloading = None
+
+    def _model_state(self) -> dict[str, Any]:
+        model = self.engine.model
+        return {
+            "state": self.engine.state.value,
+            "failure": self.engine.failure,
+            "model": None if model is None else model.to_json(),
+        }
+
+
+def _given_up(job: _Job) -> bool:
+    return job.task is not None and job.task.cancelling() > 0
