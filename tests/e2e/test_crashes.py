@@ -63,6 +63,31 @@ def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(ren
     assert first.leave() == second.leave() == 0
 
 
+def test_three_deaths_in_a_minute_end_predictions_until_the_model_settings_change(
+    renaming, settings, machine, world, changed
+):
+    settings(threads=1, deadline_ms=60_000)
+    window = renaming()
+    running = None
+    for _ in range(3):
+        assert window.edits(window.ask_edit())  # by a worker that was started again, after a pause
+        running = running or machine()
+        worker = running.worker()
+        worker.suspend()
+        lost = window.ask_edit()
+        running.status()  # by now the worker has the request
+        worker.kill()
+        assert window.edits(lost) == []
+    assert window.edits(window.ask_edit()) == []
+    model = running.status()["predictions"]["model"]
+    assert model["state"] == "failed"
+    assert "predictions are off until the model settings change" in model["failure"]
+    settings(threads=2, deadline_ms=60_000)
+    changed(world.status, lambda status: status["predictions"]["model"]["state"] != "failed")
+    assert window.edits(window.ask_edit())
+    assert window.leave() == 0
+
+
 def test_a_killed_bridge_costs_the_other_window_nothing(renaming, settings, machine, world):
     settings(deadline_ms=60_000)
     other = renaming()

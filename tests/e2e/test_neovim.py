@@ -55,18 +55,20 @@ def test_a_rename_is_carried_on_line_by_line_and_undone(neovim, settings, world)
     editor.wait("vim.fn.mode() == 'n'")
 
     requests = editor.lua("vim.g.requests")
-    assert editor.lua("foretype.jump_or_accept()") is True
-    assert editor.cursor[0] == 4
+    editor.type("<Tab>")
+    editor.wait("vim.fn.line('.') == 4")
     assert editor.text == typed
-    assert editor.lua("foretype.jump_or_accept()") is True
+    editor.type("<Tab>")
+    editor.wait("vim.fn.getline(4) == '        amount += order.price'")
     first = with_row(typed, 4, "        amount += order.price")
     assert editor.text == first
-    assert editor.lua("vim.g.requests") == requests + 1
 
-    editor.wait(DRAWN)  # the next one, asked for by accepting
-    assert editor.lua("foretype.jump_or_accept()") is True
-    assert editor.cursor[0] == 7
-    assert editor.lua("foretype.jump_or_accept()") is True
+    editor.wait(DRAWN)  # the next edit, which accepting this one asked for
+    assert editor.lua("vim.g.requests") == requests + 1
+    editor.type("<Tab>")
+    editor.wait("vim.fn.line('.') == 7")
+    editor.type("<Tab>")
+    editor.wait("vim.fn.getline(7) == '    return amount'")
     second = with_row(first, 7, "    return amount")
     assert editor.text == second
 
@@ -88,7 +90,7 @@ def test_another_servers_diagnostics_do_not_keep_the_prediction_away(neovim, set
         "vim.diagnostic.set(vim.api.nvim_create_namespace('linter'), 0, {{ lnum = 3, col = 8, end_lnum = 3,"
         " end_col = 13, severity = 1, message = 'undefined name total', source = 'lint' }})"
     )
-    editor.lua("foretype.request()")
+    editor.lua("require('foretype').request()")
     editor.wait(DRAWN)
     [(_, row, *_), *_] = editor.marks()
     assert row + 1 == 4

@@ -6,10 +6,19 @@ The Neovim and the client are real; the server is scripted, because the edits ha
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.system
+
+HERE = Path(__file__).parent
+INIT = f"""
+dofile('{HERE / "scripted_server.lua"}')
+foretype = require('foretype')
+foretype.setup({{ cmd = scripted.start }})
+vim.keymap.set({{ 'n', 'i' }}, '<Tab>', foretype.jump_or_accept)
+"""
 
 
 @pytest.fixture
@@ -17,7 +26,7 @@ def scripted(neovim, world):
     def start(text):
         path = world.project / "file.py"
         path.write_text(text, encoding="utf-8", newline="")
-        return neovim(path, "{ cmd = scripted.start }")
+        return neovim(path, INIT)
 
     return start
 
@@ -108,9 +117,7 @@ def test_the_first_key_goes_to_the_edit_and_the_second_applies_it_and_asks_again
     assert editor.text == "a = 1\n\nprint(amount)\n"
     assert editor.cursor == (3, 12)
     assert editor.marks() == []
-    assert said(editor, "workspace/executeCommand") == [
-        {"command": "foretype.didAccept", "arguments": ["the-id"]}
-    ]
+    assert said(editor, "workspace/executeCommand") == [{"command": "foretype.didAccept", "arguments": ["the-id"]}]
     asked = said(editor, "textDocument/copilotInlineEdit")
     assert len(asked) == 2
     assert asked[1]["position"] == {"line": 2, "character": 12}
@@ -119,15 +126,21 @@ def test_the_first_key_goes_to_the_edit_and_the_second_applies_it_and_asks_again
     editor.wait("vim.fn.getline(3) == 'print(total)'")
 
 
-def test_while_typing_undo_takes_back_the_applied_edit_alone(scripted):
-    editor = scripted("a = 1\n")
-    answer_next(editor, "4", (0, 5), (0, 5))
+def test_while_typing_too_the_key_goes_there_and_applies_and_undo_takes_back_that_edit_alone(scripted):
+    editor = scripted("a = 1\n\nb = 9\n")
+    answer_next(editor, "10", (2, 4), (2, 5))
     editor.type("A23")
     editor.wait("#scripted.said('textDocument/didShowInlineEdit') == 1")
-    editor.lua("foretype.jump_or_accept()")
-    editor.wait("vim.fn.getline(1) == 'a = 1423'")
+    editor.type("<Tab>")
+    editor.wait("vim.fn.line('.') == 3")
+    assert editor.text == "a = 123\n\nb = 9\n"
+    editor.type("<Tab>")
+    editor.wait("vim.fn.getline(3) == 'b = 10'")
+    assert editor.lua("vim.fn.mode()") == "i"
+    assert editor.cursor == (3, 6)
     editor.type("<Esc>u")
-    editor.wait("vim.fn.getline(1) == 'a = 123'")
+    editor.wait("vim.fn.getline(3) == 'b = 9'")
+    assert editor.text == "a = 123\n\nb = 9\n"
 
 
 def test_with_nothing_shown_the_key_is_free_for_something_else(scripted):

@@ -24,9 +24,7 @@ def test_help_lists_every_command_and_imports_none(world):
         "heavy = {'rich', 'asyncio', 'pygls', 'llama_cpp', 'huggingface_hub', 'numpy', 'daemon.commands.predict'}\n"
         "sys.stderr.write(f'{code} {sorted(heavy & set(sys.modules))}')"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", probe], env=world.env, capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", probe], env=world.env, capture_output=True, text=True, check=True)
     assert found.stderr == "0 []"
     for name, command in COMMANDS.items():
         line = next(line for line in found.stdout.splitlines() if line.split()[:1] == [name])
@@ -41,9 +39,7 @@ def test_the_bridge_imports_nothing_heavy(world):
         "heavy = {'typer', 'rich', 'asyncio', 'pygls', 'lsprotocol', 'json', 'pathlib', 'subprocess', 'logging'}\n"
         "sys.stderr.write(str(sorted(heavy & set(sys.modules))))"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", probe], env=world.env, capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", probe], env=world.env, capture_output=True, text=True, check=True)
     assert found.stderr == "[]"
 
 
@@ -154,9 +150,7 @@ def test_what_is_typed_never_reaches_a_file_of_ours(world):
         "range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}},
         "text": MARKER,
     }
-    editor.notify(
-        "textDocument/didChange", {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [change]}
-    )
+    editor.notify("textDocument/didChange", {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [change]})
     place = {"textDocument": {"uri": uri, "version": 2}, "position": {"line": 0, "character": 3}}
     editor.request("textDocument/copilotInlineEdit", place)
     editor.request("textDocument/copilotInlineEdit", {**place, "position": MARKER})

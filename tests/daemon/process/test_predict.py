@@ -28,9 +28,7 @@ HISTORY = """--- a/shop.py
      for item in items:
          result += item.price
 """
-needs_student = pytest.mark.skipif(
-    not EMBEDDED_PATH.exists(), reason="the package holds no student model yet"
-)
+needs_student = pytest.mark.skipif(not EMBEDDED_PATH.exists(), reason="the package holds no student model yet")
 
 
 @pytest.fixture

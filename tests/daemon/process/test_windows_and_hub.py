@@ -22,9 +22,7 @@ OLD_HUB = AS_OLD + "from daemon.hub import main; raise SystemExit(main(['--repor
 OLD_BRIDGE = [sys.executable, "-c", AS_OLD + "from daemon.bridge import main; raise SystemExit(main([]))"]
 
 
-needs_student = pytest.mark.skipif(
-    not EMBEDDED_PATH.exists(), reason="the package holds no student model yet"
-)
+needs_student = pytest.mark.skipif(not EMBEDDED_PATH.exists(), reason="the package holds no student model yet")
 
 
 def ask_for_a_prediction(editor):
@@ -275,3 +273,12 @@ def test_the_model_leaves_memory_when_nobody_asks_and_comes_back_when_somebody_d
     changed(world.status, lambda status: status["predictions"]["model"]["state"] == "unloaded")
     assert not [process for process in world.processes() if "daemon.engine.worker" in process.cmdline()]
     assert "result" in ask_for_a_prediction(editor)
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(world):
+    world.state.write_text("a file where the directory should be")
+    editor = world.editor()
+    assert editor.wait() == 1
+    said = editor.process.stderr.read().decode()
+    assert str(world.state) in said
+    assert "Traceback" not in said
