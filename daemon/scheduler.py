@@ -123,7 +123,7 @@ class Scheduler:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if not job.speculative:
+            if waiter in job.waiters and not job.speculative:  # else ``_drop`` counted it
                 self._status.count("aborted", moment.session_id)
             raise
         finally:

@@ -118,7 +118,8 @@ class Model:
             metadata=metadata,
             parameters=llama_cpp.llama_model_n_params(self.pointer),
             size_bytes=llama_cpp.llama_model_size(self.pointer),
-            training_context_tokens=llama_cpp.llama_model_n_ctx_train(self.pointer),
+            # From the metadata: llama.cpp reports 0 while only the vocabulary is loaded.
+            training_context_tokens=int(metadata.get(f"{metadata.get('general.architecture')}.context_length", "0")),
             vocabulary_tokens=llama_cpp.llama_vocab_n_tokens(self._vocabulary),
         )
 

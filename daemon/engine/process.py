@@ -110,7 +110,7 @@ class WorkerProcess:
         await self._errors
         self.flag.close()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        return f"the engine worker ended {how}" + (f": {self._last_line}" if self._last_line else "")
+        return f"the engine worker ended {how}" + (f"; last in its log: {self._last_line}" if self._last_line else "")
 
     async def _read_errors(self) -> None:
         assert self._process.stderr is not None  # noqa: S101  asked for in ``start``

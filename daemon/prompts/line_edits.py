@@ -44,7 +44,7 @@ from capture.editing.substitution import (
 from capture.inputs import EditEvent, PredictionInputs, Span
 from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 
-MAX_REGION_LINES = 32
+MAX_REGION_LINES = 24
 REGION_TOKENS = 420
 HISTORY_TOKENS = 128
 CONTEXT_TOKENS = 128

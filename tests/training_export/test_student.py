@@ -103,9 +103,7 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(tokenizer: Tokenizer) -> 
         assert tokens[-len(alone) :] == alone
 
 
-def test_llama_cpp_reads_what_was_written(
-    tokenizer: Tokenizer, examples: list[Example], tmp_path: Path
-) -> None:
+def test_llama_cpp_reads_what_was_written(tokenizer: Tokenizer, examples: list[Example], tmp_path: Path) -> None:
     """Token ids and the model's choices agree between torch and llama.cpp on the GGUF."""
     llama_cpp = pytest.importorskip("llama_cpp")
     model = student(tokenizer).eval()

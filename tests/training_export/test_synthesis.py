@@ -9,14 +9,8 @@ import pytest
 from daemon.prompts.base import NewRegion, NoEdit, Prompt
 from daemon.prompts.line_edits import END, NO_EDIT, LineEdits
 from training_export.student.corpus import SourceFile, read_corpus
-from training_export.student.synthesis import (
-    TASKS,
-    Case,
-    Synthesiser,
-    defeats_plain_rule,
-    parse_file,
-    rule_baseline,
-)
+from training_export.student.moments import Case, parse_file
+from training_export.student.synthesis import TASKS, Synthesiser, defeats_plain_rule, rule_baseline
 
 SOURCE = '''
 import logging

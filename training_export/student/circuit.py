@@ -126,9 +126,7 @@ def _look_back(
     value = torch.zeros(size, model.config.width)
     value[: projection.shape[0], content[0] :] = projection
     output = torch.zeros(model.config.width, size)
-    output[target[0] : target[-1] + 1, : projection.shape[0]] = LOOK_BACK_GAIN * torch.eye(
-        projection.shape[0]
-    )
+    output[target[0] : target[-1] + 1, : projection.shape[0]] = LOOK_BACK_GAIN * torch.eye(projection.shape[0])
     return [
         *_set(attention.query, rows, torch.zeros(size, model.config.width), query),
         *_set(attention.key, rows, torch.zeros(size, model.config.width), key),

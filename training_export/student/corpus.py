@@ -59,9 +59,7 @@ def licence_of(distribution: metadata.Distribution) -> str | None:
     """The permissive licence a distribution's metadata declares, None when it declares another or none."""
     fields = distribution.metadata
     declared = [fields.get("License-Expression") or ""]
-    declared += [
-        value for key, value in fields.items() if key == "Classifier" and value.startswith("License")
-    ]
+    declared += [value for key, value in fields.items() if key == "Classifier" and value.startswith("License")]
     if not any(declared):
         declared.append((fields.get("License") or "").split("\n")[0][:60])
     text = "; ".join(value.removeprefix("License :: OSI Approved :: ") for value in declared if value)
@@ -76,9 +74,7 @@ def read_corpus() -> tuple[list[SourceFile], list[Source]]:
     sources: list[Source] = []
     seen: set[bytes] = set()
     for name, version, licence, paths in _origins():
-        kept = [
-            file for file in (_read(name, root, path) for root, path in paths) if file and _is_new(file, seen)
-        ]
+        kept = [file for file in (_read(name, root, path) for root, path in paths) if file and _is_new(file, seen)]
         if kept:
             size = sum(len(file.text.encode()) for file in kept)
             sources.append(Source(name, version, licence, len(kept), size))

@@ -28,14 +28,8 @@ from daemon.engine.client import EngineClient
 from daemon.engine.messages import EngineAnswer, ModelSettings
 from training_export.student.corpus import SourceFile, read_corpus
 from training_export.student.examples import corpus_names
-from training_export.student.synthesis import (
-    Case,
-    ParsedFile,
-    Synthesiser,
-    defeats_plain_rule,
-    parse_file,
-    rule_baseline,
-)
+from training_export.student.moments import Case, ParsedFile, parse_file
+from training_export.student.synthesis import Synthesiser, defeats_plain_rule, rule_baseline
 
 CASES = 200
 SEED = 11
@@ -46,7 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "rename": ("rename",),
     "repeat": ("repeat", "repeat_insertion"),
     "finish": ("finish_line", "finish_block"),
-    "no edit": ("quiet_renamed", "quiet_single", "quiet_typed", "quiet_deleted"),
+    "no edit": ("quiet_renamed", "quiet_single", "quiet_typed", "quiet_deleted", "quiet_erased"),
 }
 
 
@@ -179,9 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--cases", type=int, default=CASES, help="held-out cases of each task (default 200)")
-    parser.add_argument(
-        "--card", type=Path, metavar="RUN", help="also write MODEL_CARD.md, from this training run"
-    )
+    parser.add_argument("--card", type=Path, metavar="RUN", help="also write MODEL_CARD.md, from this training run")
     options = parser.parse_args()
     files, _ = read_corpus()
     names = corpus_names([file for file in files if file.split == "train"])

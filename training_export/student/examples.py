@@ -29,7 +29,8 @@ from daemon.prompts.line_edits import (
     LineEdits,
 )
 from training_export.student.corpus import SourceFile
-from training_export.student.synthesis import MIXTURE, Case, ParsedFile, Synthesiser, parse_file
+from training_export.student.moments import Case, ParsedFile, parse_file
+from training_export.student.synthesis import MIXTURE, Synthesiser
 
 # A quarter of the prompt's positions are learnt, so that few logits are computed (the study: logits cost most).
 PROMPT_PART, PROMPT_WEIGHT = 4, 0.2

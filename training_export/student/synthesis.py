@@ -1,141 +1,27 @@
 """Editing moments made from finished source files: what a programmer had just done, and what they do next.
 
-Works on a window of whole lines of one Python file. Five tasks and their quiet counterparts: a rename to
-propagate, a change to repeat on lines of the same shape, a line or a block to finish, and moments where
-nothing should change (the rename is done, the change was a single one, the line is complete, something was
-deleted on purpose). Deterministic by seed. Knows nothing of models or of any prompt format.
+Works on a window of whole lines of one Python file. Five tasks and their quiet counterparts: a rename to propagate, a
+change to repeat on lines of the same shape, a line or a block to finish, and moments where nothing should change (the
+rename is done, the change was a single one, the line is complete, something was erased on purpose). Deterministic by
+seed. Knows nothing of models or of any prompt format.
 """
 
 from __future__ import annotations
 
-import ast
-import io
+import builtins
 import keyword
 import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from difflib import unified_diff
 from random import Random
 
 from capture.editing.substitution import last_substitution, substitute
-from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, Span
-from training_export.student.corpus import SourceFile
+from training_export.student.moments import Case, ParsedFile, Window, Word, replace_words
 
 MIN_WINDOW_LINES, MAX_WINDOW_LINES = 6, 24
-CONTEXT_LINES = 3
 # Never renamed: not the programmer's names.
-FIXED_NAMES = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__builtins__), "self", "cls"})
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A token of one line: its kind, text and character columns, and the token texts around it."""
-
-    kind: int
-    text: str
-    row: int
-    start: int
-    end: int
-    previous: str
-    following: str
-    depth: int  # open brackets around it
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFile:
-    """A file's lines, its words by row, and each row's innermost function (-1 outside any)."""
-
-    source: SourceFile
-    lines: tuple[str, ...]
-    words: dict[int, tuple[Word, ...]]
-    scopes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One moment: the texts the window went through (the last is the current one) and what comes next.
-
-    ``cursor`` is (row, character column) in the current text.
-    """
-
-    task: str
-    path: str
-    steps: tuple[str, ...]
-    cursor: tuple[int, int]
-    expected: str
-
-    @property
-    def current(self) -> str:
-        """The text the model is shown."""
-        return self.steps[-1]
-
-    def inputs(self) -> PredictionInputs:
-        """The moment as the daemon would see it."""
-        row, column = self.cursor
-        before = "".join(line + "\n" for line in self.current.split("\n")[:row])
-        offset = len((before + self.current.split("\n")[row][:column]).encode())
-        whole = Span(0, len(self.current.encode()))
-        events = tuple(
-            EditEvent(self.path, self.path, diff)
-            for old, new in zip(self.steps, self.steps[1:], strict=False)
-            if (diff := hunks(old, new))
-        )
-        return PredictionInputs(
-            cursor_path=self.path,
-            cursor_excerpt=self.current,
-            cursor_offset_in_excerpt=offset,
-            excerpt_ranges=ExcerptRanges(
-                {"editable_350": whole, "editable_150": whole, "editable_180": whole}
-            ),
-            excerpt_start_row=0,
-            events=events,
-        )
-
-
-def hunks(old: str, new: str) -> str:
-    """The hunks of a unified diff with three context lines, no file header."""
-    diff = list(unified_diff(old.split("\n"), new.split("\n"), n=CONTEXT_LINES, lineterm=""))
-    return "".join(f"{line}\n" for line in diff[2:])
-
-
-def parse_file(source: SourceFile) -> ParsedFile | None:
-    """Words and scopes of a file, None when it is not valid Python of this version."""
-    try:
-        tree = ast.parse(source.text)
-        tokens = list(tokenize.generate_tokens(io.StringIO(source.text).readline))
-    except (SyntaxError, ValueError, tokenize.TokenError):
-        return None
-    lines = tuple(source.text.split("\n"))
-    scopes = [-1] * (len(lines) + 1)
-    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    for index, function in enumerate(sorted(functions, key=lambda node: node.lineno)):
-        for row in range(function.lineno - 1, function.end_lineno or function.lineno):
-            scopes[row] = index
-    words: dict[int, list[Word]] = defaultdict(list)
-    depth = 0
-    kept = [token for token in tokens if token.type not in (tokenize.NL, tokenize.NEWLINE)]
-    for index, token in enumerate(kept):
-        if token.string in "([{" and token.string:
-            depth += 1
-        elif token.string in ")]}" and token.string:
-            depth -= 1
-        if token.start[0] != token.end[0] or not token.string.strip():
-            continue
-        words[token.start[0] - 1].append(
-            Word(
-                kind=token.type,
-                text=token.string,
-                row=token.start[0] - 1,
-                start=token.start[1],
-                end=token.end[1],
-                previous=kept[index - 1].string if index else "",
-                following=kept[index + 1].string if index + 1 < len(kept) else "",
-                depth=depth,
-            )
-        )
-    return ParsedFile(source, lines, {row: tuple(items) for row, items in words.items()}, tuple(scopes))
+FIXED_NAMES = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "self", "cls"})
 
 
 class Synthesiser:
@@ -159,36 +45,7 @@ class Synthesiser:
         if random.random() < 0.5:
             return random.choice(self.names)
         part = random.choice(self.names).split("_")[0]
-        return random.choice(
-            [f"{old}_{part}", f"{part}_{old}", f"new_{old}", f"{old}s", f"{old}2", f"_{old}", part]
-        )
-
-
-class Window:
-    """Rows ``first`` to ``last`` (exclusive) of a file, edited by row."""
-
-    def __init__(self, file: ParsedFile, first: int, last: int) -> None:
-        self.file = file
-        self.first = first
-        self.lines = list(file.lines[first:last])
-        self.words = {row - first: file.words.get(row, ()) for row in range(first, last)}
-        self.scopes = file.scopes[first:last]
-
-    def text(self, replaced: dict[int, str] | None = None) -> str:
-        """The window's text with some rows replaced."""
-        replaced = replaced or {}
-        return "\n".join(replaced.get(row, line) for row, line in enumerate(self.lines))
-
-    def case(self, task: str, steps: Sequence[str], cursor: tuple[int, int], expected: str) -> Case:
-        """A case in this window."""
-        return Case(task, self.file.source.path, tuple(steps), cursor, expected)
-
-
-def replace_words(line: str, words: Sequence[Word], text: str) -> str:
-    """``line`` with the given words (of that line) replaced by ``text``."""
-    for word in sorted(words, key=lambda item: -item.start):
-        line = line[: word.start] + text + line[word.end :]
-    return line
+        return random.choice([f"{old}_{part}", f"{part}_{old}", f"new_{old}", f"{old}s", f"{old}2", f"_{old}", part])
 
 
 def _rename_groups(window: Window) -> list[list[list[Word]]]:
@@ -223,9 +80,7 @@ def rename(synthesiser: Synthesiser, window: Window, *, finished: bool = False) 
     if new_name == old_name or not new_name.isidentifier() or new_name in FIXED_NAMES:
         return None
     rows = [words[0].row - window.first for words in lines]
-    full = {
-        row: replace_words(window.lines[row], words, new_name) for row, words in zip(rows, lines, strict=True)
-    }
+    full = {row: replace_words(window.lines[row], words, new_name) for row, words in zip(rows, lines, strict=True)}
     start = 0 if random.random() < 0.8 else random.randrange(len(rows))
     done = len(rows) if finished else 1
     if not finished and random.random() < 0.3:
@@ -255,25 +110,19 @@ def quiet_renamed(synthesiser: Synthesiser, window: Window) -> Case | None:
 
 def _shape(words: Sequence[Word]) -> tuple[object, ...]:
     """What two similar lines share: kinds of their words; punctuation and keywords stay themselves."""
-    return tuple(
-        word.text if word.kind == tokenize.OP or keyword.iskeyword(word.text) else word.kind for word in words
-    )
+    return tuple(word.text if word.kind == tokenize.OP or keyword.iskeyword(word.text) else word.kind for word in words)
 
 
 def _other_text(synthesiser: Synthesiser, word: Word) -> str | None:
     """Another token of the same kind."""
     random = synthesiser.random
     if word.kind == tokenize.NUMBER:
-        return str(
-            random.choice([0, 1, 2, 3, 4, 8, 10, 16, 32, 60, 64, 100, 255, 1000, random.randint(2, 999)])
-        )
+        return str(random.choice([0, 1, 2, 3, 4, 8, 10, 16, 32, 60, 64, 100, 255, 1000, random.randint(2, 999)]))
     if word.kind == tokenize.STRING and len(word.text) > 2:
         if random.random() < 0.4 and word.text[0] in "'\"" and word.text[0] * 3 not in word.text:
             quote = '"' if word.text[0] == "'" else "'"
             return quote + word.text[1:-1] + quote if quote not in word.text else None
-        return (
-            word.text[0] + random.choice(synthesiser.names) + word.text[-1] if word.text[0] in "'\"" else None
-        )
+        return word.text[0] + random.choice(synthesiser.names) + word.text[-1] if word.text[0] in "'\"" else None
     if word.kind == tokenize.NAME and word.text not in keyword.kwlist and word.text not in ("self", "cls"):
         return random.choice([random.choice(synthesiser.names), synthesiser.new_name(word.text)])
     return None
@@ -303,9 +152,7 @@ def repeat(synthesiser: Synthesiser, window: Window) -> Case | None:
     random.shuffle(candidates)
     for row, word in candidates[:20]:
         alike = _alike(window, row, word)
-        if len(alike) < 2 or any(
-            window.lines[a] == window.lines[b] for a, _ in alike for b, _ in alike if a != b
-        ):
+        if len(alike) < 2 or any(window.lines[a] == window.lines[b] for a, _ in alike for b, _ in alike if a != b):
             continue
         new = _other_text(synthesiser, word)
         if new is None or new == word.text:
@@ -386,11 +233,7 @@ def _pause_column(random: Random, line: str) -> int:
 
 
 def _typable_rows(window: Window) -> list[int]:
-    return [
-        row
-        for row, line in enumerate(window.lines)
-        if row > 0 and len(line.strip()) >= 6 and window.words[row]
-    ]
+    return [row for row, line in enumerate(window.lines) if row > 0 and len(line.strip()) >= 6 and window.words[row]]
 
 
 def finish_line(synthesiser: Synthesiser, window: Window) -> Case | None:
@@ -420,9 +263,7 @@ def finish_block(synthesiser: Synthesiser, window: Window) -> Case | None:
     rows = [
         row
         for row in _typable_rows(window)
-        if window.lines[row].rstrip().endswith(":")
-        and row + 1 < len(window.lines)
-        and window.lines[row + 1].strip()
+        if window.lines[row].rstrip().endswith(":") and row + 1 < len(window.lines) and window.lines[row + 1].strip()
     ]
     if not rows:
         return None
@@ -462,6 +303,19 @@ def quiet_deleted(synthesiser: Synthesiser, window: Window) -> Case | None:
     return window.case("quiet_deleted", [window.text(), current], (row, 0), current)
 
 
+def quiet_erased(synthesiser: Synthesiser, window: Window) -> Case | None:
+    """A name was erased to be typed anew: not the moment to say anything."""
+    random = synthesiser.random
+    groups = _rename_groups(window)
+    if not groups:
+        return None
+    word = random.choice(random.choice(groups))[0]
+    row = word.row - window.first
+    kept = word.text[: random.randrange(len(word.text))] if random.random() < 0.5 else ""
+    current = window.text({row: replace_words(window.lines[row], [word], kept)})
+    return window.case("quiet_erased", [window.text(), current], (row, word.start + len(kept)), current)
+
+
 TASKS: dict[str, Callable[[Synthesiser, Window], Case | None]] = {
     "rename": rename,
     "repeat": repeat,
@@ -472,19 +326,21 @@ TASKS: dict[str, Callable[[Synthesiser, Window], Case | None]] = {
     "quiet_single": quiet_single,
     "quiet_typed": quiet_typed,
     "quiet_deleted": quiet_deleted,
+    "quiet_erased": quiet_erased,
 }
 
 # Shares of the training set; more than a quarter is quiet.
 MIXTURE = {
-    "rename": 0.27,
+    "rename": 0.26,
     "repeat": 0.12,
     "repeat_insertion": 0.06,
     "finish_line": 0.20,
     "finish_block": 0.04,
-    "quiet_renamed": 0.10,
+    "quiet_renamed": 0.09,
     "quiet_single": 0.09,
-    "quiet_typed": 0.08,
-    "quiet_deleted": 0.04,
+    "quiet_typed": 0.07,
+    "quiet_deleted": 0.03,
+    "quiet_erased": 0.04,
 }
 
 
@@ -498,6 +354,4 @@ def rule_baseline(case: Case) -> str:
     substitution = last_substitution(case.inputs().events)
     if substitution is None:
         return case.current
-    return "\n".join(
-        substitute(line, substitution.removed, substitution.added) for line in case.current.split("\n")
-    )
+    return "\n".join(substitute(line, substitution.removed, substitution.added) for line in case.current.split("\n"))

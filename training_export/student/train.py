@@ -69,9 +69,7 @@ def pad(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
     return tokens, targets, weights
 
 
-def weighted_loss(
-    model: Student, batch: Sequence[Example], is_line_mark: Tensor, device: torch.device
-) -> Tensor:
+def weighted_loss(model: Student, batch: Sequence[Example], is_line_mark: Tensor, device: torch.device) -> Tensor:
     """Mean cross-entropy over the weighted positions, and a share of the lines' targets two blocks early.
 
     The early share makes what happens to a line known before the last two blocks, which name lines by it.
@@ -189,9 +187,7 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        if (
-            rate == 1.0 or self.step < WARM_UP_STEPS
-        ):  # freed as the rate decays: at full rate they would be lost
+        if rate == 1.0 or self.step < WARM_UP_STEPS:  # freed as the rate decays: at full rate they would be lost
             for pin in self.pins:
                 pin.hold()
         self.step += 1
@@ -244,9 +240,7 @@ def train(
 def main() -> None:
     """Parse arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
