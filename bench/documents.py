@@ -29,9 +29,7 @@ ROW_BYTES = 48
 
 def sample_text() -> str:
     """10,000 rows of 48 bytes each."""
-    return "".join(
-        f"    value_{row:05} = compute({row:05})".ljust(ROW_BYTES - 1, "#") + "\n" for row in range(ROWS)
-    )
+    return "".join(f"    value_{row:05} = compute({row:05})".ljust(ROW_BYTES - 1, "#") + "\n" for row in range(ROWS))
 
 
 def keystroke_places(count: int, *, scattered: bool) -> list[Position]:

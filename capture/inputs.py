@@ -277,8 +277,7 @@ class PredictionInputs:
             events=tuple(EditEvent.from_json(event) for event in value["events"]),
             related_files=None if related is None else tuple(RelatedFile.from_json(item) for item in related),
             active_buffer_diagnostics=tuple(
-                ActiveBufferDiagnostic.from_json(item)
-                for item in value.get("active_buffer_diagnostics") or ()
+                ActiveBufferDiagnostic.from_json(item) for item in value.get("active_buffer_diagnostics") or ()
             ),
             syntax_ranges=None if syntax is None else tuple(Span.from_json(span) for span in syntax),
             in_open_source_repo=value.get("in_open_source_repo", False),

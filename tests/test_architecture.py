@@ -64,9 +64,7 @@ def test_the_hub_never_loads_llama_cpp(name: str) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_every_module_says_what_it_does(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), (
-        "a module opens with what it does and what it knows nothing about"
-    )
+    assert ast.get_docstring(ast.parse(text)), "a module opens with what it does and what it knows nothing about"
     assert text.count("\n") <= MAX_LINES, f"over {MAX_LINES} lines: find the seam"
 
 

@@ -68,7 +68,8 @@ def main() -> int:
     if process.returncode:
         sys.stderr.writelines(log[-40:])
         print(
-            f"\n{requirement} was not installed. It needs a C++ compiler and make (Debian: apt install build-essential)."
+            f"\n{requirement} was not installed. Compiling it needs a C++ compiler and make "
+            "(Debian: apt install build-essential)."
         )
     return process.returncode
 

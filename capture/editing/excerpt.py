@@ -56,9 +56,7 @@ def cursor_excerpt(
 
     The text ends at the end of its last row, without a newline.
     """
-    rows = cursor_excerpt_rows(
-        lambda row: line_tokens(len(lines[row].encode())), len(lines), cursor_row, budget_tokens
-    )
+    rows = cursor_excerpt_rows(lambda row: line_tokens(len(lines[row].encode())), len(lines), cursor_row, budget_tokens)
     return rows, "\n".join(lines[rows.start : rows.end])
 
 
@@ -100,9 +98,7 @@ def excerpt_ranges(text: str | bytes, cursor_offset: int, syntax_ranges: Iterabl
     return ExcerptRanges(ranges)
 
 
-def ranges_of_inputs(
-    inputs: PredictionInputs, editable_tokens: int, context_tokens: int
-) -> tuple[Span, Span] | None:
+def ranges_of_inputs(inputs: PredictionInputs, editable_tokens: int, context_tokens: int) -> tuple[Span, Span] | None:
     """Editable and context range of ``inputs``.
 
     Computed from the syntax ranges where they are present, else looked up among the precomputed ranges;
@@ -183,9 +179,7 @@ def _context_rows(lines: _Lines, editable: _Rows, nodes: list[_Rows], budget_tok
     return rows if grew else _grow_by_lines(lines, rows, left, up_first=True)
 
 
-def _grow_symmetrically(
-    tokens_of_row: TokensOfRow, row_count: int, row: int, budget_tokens: int
-) -> tuple[_Rows, int]:
+def _grow_symmetrically(tokens_of_row: TokensOfRow, row_count: int, row: int, budget_tokens: int) -> tuple[_Rows, int]:
     """One line down, one line up, and so on; the first line that does not fit ends both directions.
 
     ``row`` itself is always taken. Also returns the tokens left over.
@@ -205,9 +199,7 @@ def _grow_symmetrically(
     return _Rows(first, last), left
 
 
-def _grow_to_nodes(
-    lines: _Lines, start: _Rows, nodes: list[_Rows], budget_tokens: int
-) -> tuple[_Rows, int, bool]:
+def _grow_to_nodes(lines: _Lines, start: _Rows, nodes: list[_Rows], budget_tokens: int) -> tuple[_Rows, int, bool]:
     """Take in the nodes that reach beyond ``start``, innermost first, up to the first that does not fit.
 
     Which nodes are candidates is decided once, by ``start``. Also returns the tokens left over and whether

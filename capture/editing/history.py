@@ -106,9 +106,7 @@ class _Finished:
         return EditEvent(
             path=self.path,
             old_path=self.path,
-            diff=write_hunks(
-                self.old_text, self.new_text, old_start_row=self.first_row, new_start_row=self.first_row
-            ),
+            diff=write_hunks(self.old_text, self.new_text, old_start_row=self.first_row, new_start_row=self.first_row),
             old_range=Span(edit.start_bytes, edit.start_bytes + edit.old_bytes),
             new_range=Span(edit.start_bytes, edit.start_bytes + edit.new_bytes),
             predicted=self.predicted,
@@ -164,9 +162,7 @@ class History:
                 self._state = HistoryState(finished, grown)
                 return
             same = running.document is document
-            finished = _with_finished(
-                finished, running, TextBefore(document, edit) if same else running.document
-            )
+            finished = _with_finished(finished, running, TextBefore(document, edit) if same else running.document)
             if same:
                 finished = _merged(finished, document, edit)
         started: _Running | None = None
@@ -181,9 +177,7 @@ class History:
         finished, running = self._state.finished, self._state.running
         if running is not None and running.document is document:
             finished, running = _with_finished(finished, running, document), None
-        finished = tuple(
-            replace(event, mergeable=False) if event.document is document else event for event in finished
-        )
+        finished = tuple(replace(event, mergeable=False) if event.document is document else event for event in finished)
         self._state = HistoryState(finished, running)
 
     def events(self) -> tuple[EditEvent, ...]:
@@ -250,8 +244,7 @@ def _freeze(running: _Running, edit: AppliedEdit, text: Rows) -> _Finished:
 def _normalised(rows: list[str]) -> str:
     contents = [content_of(row) for row in rows]
     return "".join(
-        content + "\n" if len(row) > len(content) else content
-        for row, content in zip(rows, contents, strict=True)
+        content + "\n" if len(row) > len(content) else content for row, content in zip(rows, contents, strict=True)
     )
 
 
@@ -286,9 +279,7 @@ def _row_after(row: int, edit: AppliedEdit) -> int:
     return min(row, edit.new_end_row)
 
 
-def _merged(
-    finished: tuple[_Finished, ...], document: Document, newest: AppliedEdit
-) -> tuple[_Finished, ...]:
+def _merged(finished: tuple[_Finished, ...], document: Document, newest: AppliedEdit) -> tuple[_Finished, ...]:
     """Merge the trailing events of alternating source, now that the user works elsewhere."""
     text = TextBefore(document, newest)
     newest_rows = Span(newest.start_row, newest.old_end_row)

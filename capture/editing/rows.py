@@ -82,10 +82,7 @@ class RowTable:
         first, first_row, _ = self._block_of_row(start_row)
         last, last_row, _ = self._block_of_row(max(start_row, end_row - 1))
         block = self._blocks[first]
-        if (
-            first == last
-            and BLOCK_ROWS // 4 <= len(block.rows) + len(rows) - (end_row - start_row) <= 2 * BLOCK_ROWS
-        ):
+        if first == last and BLOCK_ROWS // 4 <= len(block.rows) + len(rows) - (end_row - start_row) <= 2 * BLOCK_ROWS:
             grown_bytes = block.replace(start_row - first_row, end_row - first_row, rows)
         else:
             grown_bytes = self._rebuild(first, last + 1, start_row - first_row, end_row - last_row, rows)

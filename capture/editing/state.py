@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from capture.editing.line_diff import TextEdit
 
-MAX_CHANGES_OF_AN_ACCEPTANCE = (
-    16  # an editor applies an accepted prediction in one notification of few changes
-)
+MAX_CHANGES_OF_AN_ACCEPTANCE = 16  # an editor applies an accepted prediction in one notification of few changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +179,7 @@ class EditingState:
             syntax_ranges=nodes,
         )
 
-    def to_document(
-        self, uri: str, inputs: PredictionInputs, edits: Iterable[TextEdit]
-    ) -> list[ContentChange]:
+    def to_document(self, uri: str, inputs: PredictionInputs, edits: Iterable[TextEdit]) -> list[ContentChange]:
         """Edits of the excerpt as changes of the document, all ranges in the text ``inputs`` came from."""
         document = self._files[uri].document
         first_row = inputs.excerpt_start_row or 0
@@ -231,8 +227,7 @@ def _expected(text: Rows, edits: Sequence[ContentChange]) -> _Expected:
         reverse=True,
     ):
         start, end = (
-            Position(position.line - rows.start, position.character_utf16)
-            for position in (where.start, where.end)
+            Position(position.line - rows.start, position.character_utf16) for position in (where.start, where.end)
         )
         part.apply(ContentChange(Range(start, end), new_text))
     return _Expected(rows, part.text, text.row_count + part.row_count - rows_before)

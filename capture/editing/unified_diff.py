@@ -349,8 +349,7 @@ class _PatchReader:
             self._context = self._context.removesuffix("\n")
             end = len(self._context.encode())
             self._edits = [
-                replace(edit, range=Span(min(edit.range.start, end), min(edit.range.end, end)))
-                for edit in self._edits
+                replace(edit, range=Span(min(edit.range.start, end), min(edit.range.end, end))) for edit in self._edits
             ]
 
 
@@ -363,9 +362,7 @@ def _locate(hunk: Hunk, data: bytes) -> tuple[int, Hunk]:
     places = _occurrences(data, context)
     if not places and context.endswith(b"\n") and len(context) > 1 and data.endswith(context[:-1]):
         hunk = _without_final_newline(hunk, len(context) - 1)
-        places = [
-            offset for offset in _occurrences(data, context[:-1]) if offset + len(context) - 1 == len(data)
-        ]
+        places = [offset for offset in _occurrences(data, context[:-1]) if offset + len(context) - 1 == len(data)]
     if len(places) > 1:
         places = [offset for offset in places if data.count(b"\n", 0, offset) == hunk.start_row][:1]
     if not places:

@@ -42,9 +42,7 @@ class Tally:
 
 @application.command()
 def demo(
-    model: Annotated[
-        str, typer.Option(help="A name from `foretype model list`, or a GGUF's path.")
-    ] = "embedded",
+    model: Annotated[str, typer.Option(help="A name from `foretype model list`, or a GGUF's path.")] = "embedded",
     session: Annotated[Path | None, typer.Option(help="Another recorded session (TOML).")] = None,
 ) -> None:
     """Replay a recorded editing session and show every keystroke, the predicted edit, latency and counters.
@@ -80,15 +78,11 @@ async def _converse(recording: Recording, parts: Parts, console: Console) -> Non
     await editor.start(recording.text.lstrip("\n"), "untitled:/")
     info = parts.engine.model
     if info is not None:
-        console.print(
-            f"[bold]{recording.path}[/], predicted by {info.name} ({info.parameters / 1e6:.1f} M parameters)"
-        )
+        console.print(f"[bold]{recording.path}[/], predicted by {info.name} ({info.parameters / 1e6:.1f} M parameters)")
     tally = Tally()
     for action in recording.actions:
         console.print(f"\n[bold cyan]{action.note}[/]")
-        await (
-            _accept_all(editor, console, tally) if action.accept else _type(editor, action, console, tally)
-        )
+        await (_accept_all(editor, console, tally) if action.accept else _type(editor, action, console, tally))
     await editor.close()
     await served
     _sum_up(console, tally)

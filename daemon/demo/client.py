@@ -66,9 +66,7 @@ class DemoEditor:
         started = loop.time()
         identifier = {"uri": self._uri, "version": self.document.version}
         position = {"line": self.cursor.line, "character": self.cursor.character_utf16}
-        reply = await self.request(
-            "textDocument/copilotInlineEdit", {"textDocument": identifier, "position": position}
-        )
+        reply = await self.request("textDocument/copilotInlineEdit", {"textDocument": identifier, "position": position})
         milliseconds = 1000 * (loop.time() - started)
         status = await self.request("foretype/status", {})
         if not reply["edits"]:

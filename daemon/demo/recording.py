@@ -32,6 +32,4 @@ class Recording:
 def read_recording(path: Path = SHIPPED) -> Recording:
     """Read a recording; raises OSError, tomllib.TOMLDecodeError, KeyError or TypeError when it is not one."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Recording(
-        content["path"], content["text"], tuple(Action(**action) for action in content["action"])
-    )
+    return Recording(content["path"], content["text"], tuple(Action(**action) for action in content["action"]))

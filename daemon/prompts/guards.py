@@ -49,9 +49,7 @@ def is_boundary(data: bytes, offset: int) -> bool:
 
 def without_clashing_context(inputs: PredictionInputs, tokens: Sequence[str]) -> PredictionInputs:
     """The inputs less the events, excerpts and diagnostics that contain a control token of the format."""
-    events = tuple(
-        event for event in inputs.events if not contains_special_tokens(write_event(event), tokens)
-    )
+    events = tuple(event for event in inputs.events if not contains_special_tokens(write_event(event), tokens))
     related = None if inputs.related_files is None else _without_clashes(inputs.related_files, tokens)
     diagnostics = tuple(
         item
@@ -65,9 +63,7 @@ def _without_clashes(files: Sequence[RelatedFile], tokens: Sequence[str]) -> tup
     return tuple(
         replace(
             file,
-            excerpts=tuple(
-                excerpt for excerpt in file.excerpts if not contains_special_tokens(excerpt.text, tokens)
-            ),
+            excerpts=tuple(excerpt for excerpt in file.excerpts if not contains_special_tokens(excerpt.text, tokens)),
         )
         for file in files
         if not contains_special_tokens(file.path, tokens)

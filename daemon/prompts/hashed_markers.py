@@ -43,9 +43,7 @@ def marker_id(block: bytes, seed: int) -> str:
     value = FNV_OFFSET_BASIS
     for byte in seed.to_bytes(8, "little") + block:
         value = (value ^ byte) * FNV_PRIME % (1 << 64)
-    return "".join(
-        ALPHABET[(value >> (BITS_PER_CHARACTER * place)) % len(ALPHABET)] for place in range(ID_LENGTH)
-    )
+    return "".join(ALPHABET[(value >> (BITS_PER_CHARACTER * place)) % len(ALPHABET)] for place in range(ID_LENGTH))
 
 
 def hashed_markers(text: bytes, used: set[str] | None = None) -> list[HashedMarker]:

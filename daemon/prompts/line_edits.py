@@ -327,9 +327,7 @@ def _apply(region: Region, index: int, edit: str) -> str | None:
         return None if edited == line else edited + terminator
     if edit.startswith(INSERT):
         inserted = edit.removeprefix(INSERT)
-        return (
-            None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
-        )
+        return None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
     if edit.startswith(ADD):
         added = edit.removeprefix(ADD)
         if index != region.cursor_line or _CONTROL.search(added):

@@ -137,9 +137,7 @@ def format_related_files(related_files: Sequence[RelatedFile], file_marker: str,
     for file_index in sorted(chosen):
         file = related_files[file_index]
         parts.append(_file_header(file_marker, file))
-        parts.append(
-            _excerpts_text([file.excerpts[index] for index in sorted(chosen[file_index])], file.max_row)
-        )
+        parts.append(_excerpts_text([file.excerpts[index] for index in sorted(chosen[file_index])], file.max_row))
     return "".join(parts)
 
 

@@ -84,9 +84,7 @@ class Sweep:
         if left < 0:
             return Refusal.OVER_BUDGET
         changes, left = _newest_that_fit(self._change_blocks(screened.events), left, count_tokens)
-        related = _related_blocks(
-            screened.related_files or (), min(left, self._dialect.related_tokens), count_tokens
-        )
+        related = _related_blocks(screened.related_files or (), min(left, self._dialect.related_tokens), count_tokens)
         return Prompt(
             text=related + changes + ending,
             stop=(FILE_SEPARATOR, END_OF_TEXT),

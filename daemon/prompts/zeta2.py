@@ -63,6 +63,4 @@ V0211_SEED_CODER = ZetaFormat(
     region=MergeMarkers(),
 )
 
-ZETA2 = ZetaPrompts(
-    "zeta2", V0211_SEED_CODER, stop=(END_MARKER.removesuffix("\n"), SEED_CODER_END_OF_SEQUENCE)
-)
+ZETA2 = ZetaPrompts("zeta2", V0211_SEED_CODER, stop=(END_MARKER.removesuffix("\n"), SEED_CODER_END_OF_SEQUENCE))

@@ -29,9 +29,7 @@ def zeta_ranges(inputs: PredictionInputs, zeta: ZetaFormat) -> tuple[Span, Span]
     """
     ranges = ranges_of_inputs(inputs, zeta.editable_tokens, zeta.context_tokens)
     if ranges is None:
-        raise KeyError(
-            f"no ranges of {zeta.editable_tokens} and {zeta.context_tokens} tokens for {zeta.name}"
-        )
+        raise KeyError(f"no ranges of {zeta.editable_tokens} and {zeta.context_tokens} tokens for {zeta.name}")
     return ranges
 
 
@@ -40,9 +38,7 @@ def excerpt_clashes(inputs: PredictionInputs, zeta: ZetaFormat) -> bool:
     return contains_special_tokens(inputs.cursor_excerpt, zeta.clash_tokens)
 
 
-def format_zeta_prompt(
-    inputs: PredictionInputs, zeta: ZetaFormat, max_prompt_tokens: int | None = None
-) -> str | None:
+def format_zeta_prompt(inputs: PredictionInputs, zeta: ZetaFormat, max_prompt_tokens: int | None = None) -> str | None:
     """The prompt, or None when it is over ``max_prompt_tokens`` (the format's own maximum by default)."""
     maximum = zeta.max_prompt_tokens if max_prompt_tokens is None else max_prompt_tokens
     editable, context = zeta_ranges(inputs, zeta)
@@ -60,9 +56,7 @@ def _suffix_prefix_middle(
     excerpt, tokens = inputs.excerpt_bytes, zeta.tokens
     before = excerpt[context.start : editable.start]
     after = excerpt[editable.end : context.end].decode()
-    region = zeta.region.show(
-        excerpt[editable.start : editable.end], inputs.cursor_offset_in_excerpt - editable.start
-    )
+    region = zeta.region.show(excerpt[editable.start : editable.end], inputs.cursor_offset_in_excerpt - editable.start)
 
     suffix = tokens.suffix + ends_with_newline(after) + tokens.prefix
     cursor_file = f"{tokens.file}{inputs.cursor_path}\n{(before + region).decode()}{tokens.middle}"

@@ -10,9 +10,7 @@ from capture.editing.excerpt import editable_and_context_ranges, excerpt_ranges,
 from capture.inputs import PredictionInputs, Span
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
-VECTORS = [
-    orjson.loads(line) for line in (CONFORMANCE / "prompt.jsonl").read_bytes().split(b"\n") if line.strip()
-]
+VECTORS = [orjson.loads(line) for line in (CONFORMANCE / "prompt.jsonl").read_bytes().split(b"\n") if line.strip()]
 RANGE_VECTORS = [
     vector for vector in VECTORS if vector["function"] in {"excerpt_ranges", "editable_and_context_ranges"}
 ]

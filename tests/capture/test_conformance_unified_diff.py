@@ -71,9 +71,7 @@ def test_a_patch_is_applied_or_refused_as_recorded(vector):
 
 @replay("parse_patch")
 def test_a_patch_is_read_as_recorded(vector):
-    assert [event_json(event) for event in parse_patch(vector["input"]["patch"])] == vector["output"][
-        "events"
-    ]
+    assert [event_json(event) for event in parse_patch(vector["input"]["patch"])] == vector["output"]["events"]
 
 
 @replay("extract_cursor")

@@ -71,9 +71,7 @@ def check_same(document, text):
     rows = reference_rows(text)
     assert document.text == text
     assert document.rows(0, document.row_count) == [text[start:end] for start, _, end in rows]
-    assert [document.line(row) for row in range(document.row_count)] == [
-        text[start:end] for start, end, _ in rows
-    ]
+    assert [document.line(row) for row in range(document.row_count)] == [text[start:end] for start, end, _ in rows]
     assert document.length_bytes == len(text.encode())
 
 
@@ -160,9 +158,7 @@ def test_anchors_move_as_a_naive_model_says(text, where, script):
 def test_ten_thousand_rows_edited_all_over_equal_the_reference():
     text = "".join(f"row {row} \U0001f600\n" for row in range(10_000))
     document = Document(text)
-    script = [
-        ((row * 37 % 10_000, 3), (row * 37 % 10_000 + row % 3, 2), "x\n" * (row % 4)) for row in range(60)
-    ]
+    script = [((row * 37 % 10_000, 3), (row * 37 % 10_000 + row % 3, 2), "x\n" * (row % 4)) for row in range(60)]
     for change in [*script, ((200, 0), (9_000, 0), ""), ((100, 1), (100, 1), "y\n" * 700)]:
         first, last = reference_span(text, *change[:2])
         text = text[:first] + change[2] + text[last:]

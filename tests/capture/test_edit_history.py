@@ -188,9 +188,7 @@ def test_events_of_two_files_keep_their_order():
     typing = Typing(numbered(10))
     other = Document(numbered(10))
     typing.type(1, "a")
-    typing.history.record(
-        other, "b.py", other.apply(ContentChange(Range(Position(1, 0), Position(1, 0)), "b"))
-    )
+    typing.history.record(other, "b.py", other.apply(ContentChange(Range(Position(1, 0), Position(1, 0)), "b")))
     typing.type(1, "c")
     assert [event.path for event in typing.events] == ["a.py", "b.py", "a.py"]
 

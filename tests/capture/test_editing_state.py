@@ -11,9 +11,7 @@ URI = "file:///w/a.py"
 
 
 def at(row, start, end, text, last_row=None):
-    return ContentChange(
-        Range(Position(row, start), Position(row if last_row is None else last_row, end)), text
-    )
+    return ContentChange(Range(Position(row, start), Position(row if last_row is None else last_row, end)), text)
 
 
 def opened(text, **how):

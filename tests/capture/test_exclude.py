@@ -31,9 +31,7 @@ def test_secret_files_are_excluded_whatever_the_user_sets(path):
     assert "secret" in reason
 
 
-@pytest.mark.parametrize(
-    "path", ["/p/main.py", "environment.py", "/p/keys.py", "/p/settings.json", "certificate.rs"]
-)
+@pytest.mark.parametrize("path", ["/p/main.py", "environment.py", "/p/keys.py", "/p/settings.json", "certificate.rs"])
 def test_ordinary_source_passes(path):
     assert PathGate().reason(path) is None
 

@@ -44,8 +44,6 @@ def test_the_editable_range_takes_in_the_function_rather_than_the_lines_below_it
     text = f"x = 1\n\n\ndef f():\n{body}\n\n{below}"
     cursor = text.index("step_9")
     plain, _ = editable_and_context_ranges(text, cursor, (), 64, 0)
-    aware, _ = editable_and_context_ranges(
-        text, cursor, syntax_ranges("python", text.encode(), cursor), 64, 0
-    )
+    aware, _ = editable_and_context_ranges(text, cursor, syntax_ranges("python", text.encode(), cursor), 64, 0)
     assert "def f" not in text[plain.start : plain.end]
     assert "def f" in text[aware.start : aware.end]

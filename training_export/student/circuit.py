@@ -43,7 +43,7 @@ COPY_FROM_BLOCK = 2
 class Pin:
     """Entries of a parameter (where ``mask`` is true) that keep their ``values``."""
 
-    parameter: torch.nn.Parameter
+    parameter: Tensor
     mask: Tensor
     values: Tensor
 
@@ -214,4 +214,5 @@ def _set_columns(linear: torch.nn.Linear, columns: slice, weight: Tensor) -> lis
 def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     """``rows`` orthonormal rows of ``columns`` dimensions."""
     basis, _ = torch.linalg.qr(torch.randn(columns, rows, generator=generator))
-    return basis.T.contiguous()
+    orthonormal: Tensor = basis.T.contiguous()
+    return orthonormal

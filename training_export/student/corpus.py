@@ -58,10 +58,10 @@ class SourceFile:
 def licence_of(distribution: metadata.Distribution) -> str | None:
     """The permissive licence a distribution's metadata declares, None when it declares another or none."""
     fields = distribution.metadata
-    declared = [fields.get("License-Expression") or ""]
-    declared += [value for key, value in fields.items() if key == "Classifier" and value.startswith("License")]
+    declared = fields.get_all("License-Expression") or []
+    declared += [value for value in fields.get_all("Classifier") or [] if value.startswith("License")]
     if not any(declared):
-        declared.append((fields.get("License") or "").split("\n")[0][:60])
+        declared = [text.split("\n")[0][:60] for text in fields.get_all("License") or []]
     text = "; ".join(value.removeprefix("License :: OSI Approved :: ") for value in declared if value)
     if any(word in text for word in COPYLEFT) or not any(word in text for word in PERMISSIVE):
         return None

@@ -31,6 +31,7 @@ from daemon.prompts.line_edits import (
 from training_export.student.corpus import SourceFile
 from training_export.student.moments import Case, ParsedFile, parse_file
 from training_export.student.synthesis import MIXTURE, Synthesiser
+from training_export.student.tokenizer import token_id
 
 # A quarter of the prompt's positions are learnt, so that few logits are computed (the study: logits cost most).
 PROMPT_PART, PROMPT_WEIGHT = 4, 0.2
@@ -84,11 +85,11 @@ def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
     targets = [*tokens[1:], tokens[-1]]
     start = len(prompt_ids)
     weights = [PROMPT_WEIGHT] * (start - 1) + [ANSWER_WEIGHT] * len(answer_ids) + [0.0]
-    lines = {tokenizer.token_to_id(token) for token in CONTROL_TOKENS if token.startswith("<|line_")}
+    lines = {token_id(tokenizer, token) for token in CONTROL_TOKENS if token.startswith("<|line_")}
     for index in range(start - 1, len(tokens) - 1):
         if index == start - 1 or targets[index] in lines:
             weights[index] = ANSWER_LINE_WEIGHT
-    control = {tokenizer.token_to_id(token) for token in CONTROL_TOKENS}
+    control = {token_id(tokenizer, token) for token in CONTROL_TOKENS}
     for index in range(start - 1):
         if targets[index] in control or (index * 7 + len(tokens)) % PROMPT_PART:
             weights[index] = 0.0
@@ -108,12 +109,12 @@ def _teach_lines(
     """Give every region line's token its own target."""
     kinds = {AGAIN, DEL, ADD, INSERT, DELETE}
     edits = {
-        tokenizer.token_to_id(f"<|line_{number}|>"): tokenizer.token_to_id(kind if kind in kinds else REGION)
+        token_id(tokenizer, f"<|line_{number}|>"): token_id(tokenizer, kind if kind in kinds else REGION)
         for number, kind in _ANSWER_LINE.findall(answer)
     }
-    same = tokenizer.token_to_id(SAME)
-    region_start = tokens.index(tokenizer.token_to_id(REGION))
-    assert tokens[start - 1] == tokenizer.token_to_id(ANSWER)  # noqa: S101 (an invariant of render)
+    same = token_id(tokenizer, SAME)
+    region_start = tokens.index(token_id(tokenizer, REGION))
+    assert tokens[start - 1] == token_id(tokenizer, ANSWER)  # noqa: S101 (an invariant of render)
     for index in range(region_start, start - 1):
         if tokens[index] in lines:
             edited = edits.get(tokens[index])

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from daemon.prompts.line_edits import LineEdits
 from training_export.student.model import Student, StudentConfig
-from training_export.student.tokenizer import END_OF_TEXT, SPECIAL_TOKENS, load_tokenizer
+from training_export.student.tokenizer import END_OF_TEXT, SPECIAL_TOKENS, load_tokenizer, token_id
 
 ARCHITECTURE = "qwen2"
 STUDENT_NAME = "foretype student"
@@ -72,7 +72,7 @@ def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str
 
 def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     size = tokenizer.get_vocab_size()
-    tokens = [tokenizer.id_to_token(index) for index in range(size)]
+    tokens = [str(tokenizer.id_to_token(index)) for index in range(size)]
     kinds = [gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL for token in tokens]
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
@@ -80,7 +80,7 @@ def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(merge) for merge in merges])
-    writer.add_eos_token_id(tokenizer.token_to_id(END_OF_TEXT))
+    writer.add_eos_token_id(token_id(tokenizer, END_OF_TEXT))
     writer.add_add_bos_token(False)
 
 

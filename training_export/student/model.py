@@ -71,7 +71,8 @@ class Block(nn.Module):
         """(batch, tokens, width) to the same shape."""
         hidden = hidden + self.attention(self.attention_norm(hidden), cosine, sine)
         normed = self.feed_forward_norm(hidden)
-        return hidden + self.down(functional.silu(self.gate(normed)) * self.up(normed))
+        fed: Tensor = self.down(functional.silu(self.gate(normed)) * self.up(normed))
+        return hidden + fed
 
 
 class Student(nn.Module):
@@ -91,8 +92,9 @@ class Student(nn.Module):
         self.apply(self._initialise)
         for block in self.blocks:
             for name in ("attention.output", "down"):
-                module = block.get_submodule(name)
-                nn.init.normal_(module.weight, std=0.02 / (2 * config.layers) ** 0.5)
+                nn.init.normal_(
+                    block.get_submodule(name).get_parameter("weight"), std=0.02 / (2 * config.layers) ** 0.5
+                )
 
     @staticmethod
     def _initialise(module: nn.Module) -> None:

@@ -47,6 +47,14 @@ def with_runtime_split(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of ``token``; raises KeyError when the vocabulary does not hold it."""
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise KeyError(token)
+    return int(found)
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer written by ``Tokenizer.save``."""
     return Tokenizer.from_file(str(path))

@@ -29,7 +29,7 @@ from training_export.student.corpus import manifest, read_corpus
 from training_export.student.examples import Example, corpus_names, stream, training_stream
 from training_export.student.model import Student, StudentConfig
 from training_export.student.synthesis import TASKS
-from training_export.student.tokenizer import load_tokenizer, train_tokenizer
+from training_export.student.tokenizer import load_tokenizer, token_id, train_tokenizer
 
 BATCH_TOKENS = 6144
 BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
@@ -163,7 +163,7 @@ class Run:
     def begin(cls, out: Path, tokenizer: Tokenizer, device: torch.device) -> Run:
         """A fresh model, or the one of the checkpoint in ``out``."""
         model = Student(StudentConfig()).to(device)
-        line_tokens = [tokenizer.token_to_id(token) for token in LINES]
+        line_tokens = [token_id(tokenizer, token) for token in LINES]
         pins = install(model, line_tokens)
         is_line_mark = torch.zeros(model.config.vocabulary_size, dtype=torch.bool, device=device)
         is_line_mark[line_tokens] = True

@@ -18,8 +18,7 @@ KEPT_OUT = ("NO_EDITS", "KEEP_PREVIOUS", "<|user_cursor|>", "<|marker", "<[", "<
 KEPT_OUT_LINES = {">>>>>>> UPDATED", "<<<<<<< CURRENT"}
 
 LINES = st.lists(
-    st.text(alphabet="ab é𝔘\t\r(}\x0b\x1c\u2028", max_size=6)
-    | st.sampled_from(["", "}", "    return", "=" * 6]),
+    st.text(alphabet="ab é𝔘\t\r(}\x0b\x1c\u2028", max_size=6) | st.sampled_from(["", "}", "    return", "=" * 6]),
     min_size=1,
     max_size=40,
 )
@@ -143,9 +142,7 @@ def test_a_repeated_marker_says_that_nothing_changes():
 @each_format
 @settings(max_examples=200, deadline=None)
 @given(old=LINES, inserted=LINES | st.just([]), cut=st.tuples(st.integers(0, 40), st.integers(0, 40)))
-def test_what_a_model_is_trained_to_answer_is_what_is_read_from_it(
-    engine_cut, prompt_format, old, inserted, cut
-):
+def test_what_a_model_is_trained_to_answer_is_what_is_read_from_it(engine_cut, prompt_format, old, inserted, cut):
     """The exceptions: a region does not become blank, and one that ends in a newline keeps one."""
     old_text = "\n".join(old)
     new_text = "\n".join([*old[: min(cut)], *inserted, *old[max(cut) :]])
@@ -164,9 +161,7 @@ def test_what_a_model_is_trained_to_answer_is_what_is_read_from_it(
 @pytest.mark.parametrize("prompt_format", [ZETA2, ZETA2_1], ids=lambda item: item.name)
 def test_the_predicted_cursor_is_read_back(engine_cut, prompt_format):
     inputs, prompt = rendered(prompt_format, TEXT)
-    new_region = NewRegion(
-        TEXT.replace("count = 0", "größe = 1"), len("def total(items):\n    größe".encode())
-    )
+    new_region = NewRegion(TEXT.replace("count = 0", "größe = 1"), len("def total(items):\n    größe".encode()))
     target = prompt_format.training_target(inputs, prompt, new_region)
     parsed = prompt_format.parse(inputs, prompt, engine_cut(target, prompt.stop), finished=True)
     assert parsed == new_region

@@ -116,9 +116,7 @@ MARKER_FUNCTIONS = {
     "v0327_editable_range": (
         5,
         lambda i: {
-            "range": v0327_editable_range(
-                i["text"].encode(), i["cursor_offset"], i["editable_tokens"]
-            ).to_json()
+            "range": v0327_editable_range(i["text"].encode(), i["cursor_offset"], i["editable_tokens"]).to_json()
         },
     ),
     "hashed_markers": (

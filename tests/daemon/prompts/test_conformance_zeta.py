@@ -116,9 +116,7 @@ def diagnostics(given):
 
 
 def redundant(given):
-    kept = filter_redundant_excerpts(
-        related(given), given["cursor_path"], Span.from_json(given["cursor_row_range"])
-    )
+    kept = filter_redundant_excerpts(related(given), given["cursor_path"], Span.from_json(given["cursor_row_range"]))
     return {"related_files": [file.to_json() for file in kept]}
 
 
@@ -127,9 +125,7 @@ SECTION_FUNCTIONS = {
     "format_edit_history": (11, history),
     "format_related_files": (
         5,
-        lambda given: {
-            "text": format_related_files(related(given), given["file_marker"], given["max_tokens"])
-        },
+        lambda given: {"text": format_related_files(related(given), given["file_marker"], given["max_tokens"])},
     ),
     "format_diagnostics": (6, diagnostics),
     "clamp_text": (2, lambda given: {"text": clamp_text(given["text"], given["max_tokens"])}),

@@ -79,9 +79,7 @@ def test_an_occurrence_that_stays_is_left_out_of_the_replacement() -> None:
 
 
 def test_the_rest_of_a_line_is_text_at_the_cursor() -> None:
-    check(
-        "total = su‸\nprint(total)", "total = sum(prices)\nprint(total)", "<|line_0|><|add|>m(prices)<|end|>"
-    )
+    check("total = su‸\nprint(total)", "total = sum(prices)\nprint(total)", "<|line_0|><|add|>m(prices)<|end|>")
 
 
 def test_new_lines_below_a_finished_line() -> None:
@@ -146,9 +144,7 @@ def test_an_answer_that_breaks_the_rules_is_no_edit(answer: str) -> None:
 
 
 # Texts close to code, with what makes offsets go wrong.
-lines = st.lists(
-    st.text(alphabet="ab_1 ()=.,\u00e9\u0301\U0001f600\u2028\x0c\r", max_size=12), min_size=1, max_size=9
-)
+lines = st.lists(st.text(alphabet="ab_1 ()=.,\u00e9\u0301\U0001f600\u2028\x0c\r", max_size=12), min_size=1, max_size=9)
 
 
 @given(
@@ -158,9 +154,7 @@ lines = st.lists(
     removed=st.text("ab1(", max_size=4),
     added=st.text("ab1)", max_size=4),
 )
-def test_every_edit_reads_back(
-    before: list[str], after: list[str], cursor: int, removed: str, added: str
-) -> None:
+def test_every_edit_reads_back(before: list[str], after: list[str], cursor: int, removed: str, added: str) -> None:
     old = "\n".join(before)
     new = "\n".join(line.rstrip("\r") for line in after)  # the format writes the document's own ends
     old = "\n".join(line.rstrip("\r") for line in old.split("\n"))

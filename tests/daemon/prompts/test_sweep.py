@@ -30,9 +30,7 @@ def test_a_prompt_holds_related_files_changes_and_the_window_before_and_now(mome
         excerpt_start_row=0,
         events=(event("sum = 1\nprint(sum)\n", "total = 1\nprint(sum)\n"),),
         related_files=(
-            RelatedFile(
-                "lib.py", 9, (RelatedExcerpt(Span(0, 1), "a = 1"), RelatedExcerpt(Span(5, 6), "b = 2"))
-            ),
+            RelatedFile("lib.py", 9, (RelatedExcerpt(Span(0, 1), "a = 1"), RelatedExcerpt(Span(5, 6), "b = 2"))),
         ),
     )
     prompt = SWEEP.render(inputs, words)
@@ -56,9 +54,7 @@ def test_the_window_is_the_cursor_row_and_ten_rows_on_either_side(moment):
 def test_the_window_before_keeps_pace_with_lines_added_above_it(moment):
     old = numbered(40)
     new = old.replace("line 2\n", "line 2\nnew a\nnew b\nnew c\n")
-    inputs = moment(
-        new.replace("line 25", "line 2¦5"), excerpt_start_row=0, events=(event(old + "\n", new + "\n"),)
-    )
+    inputs = moment(new.replace("line 25", "line 2¦5"), excerpt_start_row=0, events=(event(old + "\n", new + "\n"),))
     prompt = SWEEP.render(inputs, words)
     original = prompt.text.split("<|file_sep|>original/src/a.py\n")[1].split("<|file_sep|>")[0]
     assert original == prompt.region_text + "\n"
@@ -95,8 +91,7 @@ def test_a_long_change_loses_its_middle(moment):
 
 def test_related_files_stay_in_their_budget_by_importance(moment):
     files = tuple(
-        RelatedFile(f"f{order}.py", 9, (RelatedExcerpt(Span(0, 1), "word " * 40, order),))
-        for order in (2, 0, 1)
+        RelatedFile(f"f{order}.py", 9, (RelatedExcerpt(Span(0, 1), "word " * 40, order),)) for order in (2, 0, 1)
     )
     sweep = Sweep(SweepDialect(related_tokens=100))
     prompt = sweep.render(moment("x¦", related_files=files), words)
