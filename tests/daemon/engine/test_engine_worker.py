@@ -265,7 +265,7 @@ async def test_the_end_of_a_worker_is_told_by_signal_or_exit_code(plain_worker_c
     failing = await WorkerProcess.start(
         (sys.executable, "-c", "raise SystemExit('no such luck')"), logging.getLogger("tests.worker")
     )
-    with pytest.raises(WorkerDied, match="ended with exit code 1: no such luck"):
+    with pytest.raises(WorkerDied, match="ended with exit code 1; last in its log: no such luck"):
         await failing.request({"id": 1})
 
 
