@@ -49,7 +49,7 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
-check: $(VENV)/dev  ## formatting, lint, types
+check: $(VENV)/train  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -61,6 +61,7 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 student: $(VENV)/train  ## train the embedded student anew into runs/student (about 100 minutes on two cores)
 	$(BIN)/python -m training_export.student.train --out runs/student
 	$(BIN)/python -m training_export.student.gguf_export runs/student daemon/models/student.gguf
+	$(BIN)/python -m training_export.student.calibrate daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.evaluate daemon/models/student.gguf --card runs/student
 
 lock: $(VENV)/train $(VENV)/system  ## write what is installed into constraints.txt

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     ChooseFormat = Callable[[str, Mapping[str, str], str], PromptFormat]
 
 MAX_CONTEXT_TOKENS = 8192  # prompts stay far below; a larger KV cache only costs memory
+MIN_CONFIDENCE_KEY = "foretype.min_confidence"  # GGUF metadata: below this the model's edits are not worth showing
 BATCH_TOKENS = 128  # what an abort in prefill can lose, and how long a GPU (never asked inside) runs on
 
 UNFINISHED_REASONS = {
@@ -46,6 +47,7 @@ class LoadedModel:
         self, model: Model, context: Context, prompt_format: PromptFormat, info: ModelInfo, abort: AbortFlag
     ) -> None:
         self.info = info
+        self._min_confidence = float(model.facts().metadata.get(MIN_CONFIDENCE_KEY, "0"))
         self._model = model
         self._format = prompt_format
         self._decoder = Decoder(model, context, abort)
@@ -127,6 +129,11 @@ class LoadedModel:
         region = self._format.parse(inputs, prompt, text, finished=True)
         if isinstance(region, NoEdit):
             return replace(answer, reason=region.reason.value)
+        if answer.confidence < self._min_confidence:
+            unsure = (
+                f"the model is not sure enough ({answer.confidence:.2f}, its own limit is {self._min_confidence:.2f})"
+            )
+            return replace(answer, reason=unsure)
         # Text of the user's own may look like a control token; new text never may.
         if set(self._control.findall(region.text)) - set(self._control.findall(prompt.region_text)):
             return replace(answer, reason=NoEditReason.CONTROL_TOKENS.value)

@@ -23,6 +23,7 @@ from training_export.student.tokenizer import END_OF_TEXT, SPECIAL_TOKENS, load_
 ARCHITECTURE = "qwen2"
 STUDENT_NAME = "foretype student"
 LICENCE = "apache-2.0"
+MIN_CONFIDENCE_KEY = "foretype.min_confidence"
 
 # Ours -> llama.cpp's; {} is the block number.
 BLOCK_NAMES = {
@@ -58,6 +59,7 @@ def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str
     writer.add_version(version)
     writer.add_license(LICENCE)
     writer.add_string("foretype.prompt_format", LineEdits.name)
+    writer.add_float32(MIN_CONFIDENCE_KEY, 0.0)  # calibrate.py sets it
     writer.add_context_length(config.context_tokens)
     writer.add_embedding_length(config.width)
     writer.add_block_count(config.layers)
