@@ -48,6 +48,7 @@ class TinyModel:
     line_token_instead_of: int | None = None
     text: bool = True  # predicts printable ASCII only, else any byte: mostly no UTF-8
     broken: bool = False  # its output is not a number
+    min_confidence: float | None = None  # what the file says of itself
 
 
 def vocabulary() -> tuple[list[str], list[int]]:
@@ -71,6 +72,8 @@ def write_model(path: Path, model: TinyModel) -> Path:
     writer = gguf.GGUFWriter(str(path), model.architecture)
     writer.add_name("tiny")
     writer.add_string("foretype.prompt_format", model.prompt_format)
+    if model.min_confidence is not None:
+        writer.add_float32("foretype.min_confidence", model.min_confidence)
     writer.add_context_length(model.context_tokens)
     writer.add_embedding_length(width)
     writer.add_block_count(model.layers)

@@ -186,6 +186,21 @@ def test_new_text_never_holds_control_tokens(pipes, build_model, moment, plain_l
     assert answer["reason"] == "the answer contains control tokens"
 
 
+@pytest.mark.parametrize(("limit", "shown"), [(0.0, True), (1.01, False)])
+def test_a_model_less_sure_than_its_own_file_asks_for_predicts_nothing(
+    pipes, build_model, moment, plain_loop, open_bench, limit, shown
+):
+    model = build_model(min_confidence=limit)
+    prompt = open_bench(model).model.tokenize("def f")
+    end = chr(plain_loop.answer(prompt, 3)[0][2])  # the third token is a character of its own: an ASCII byte
+    pipes.ask(id=1, **load(model))
+    answer = pipes.ask(id=2, **predict(moment("def f", budget=9, stop=[end])))["value"]
+
+    assert answer["stop"] == "stop_marker"
+    assert (answer["new_region_text"] is not None) is shown
+    assert ("not sure enough" in answer["reason"]) is not shown
+
+
 def test_an_answer_that_is_no_text_is_no_edit(pipes, build_model, moment, open_bench):
     """This model predicts bytes that are no UTF-8."""
     model = build_model(text=False)
