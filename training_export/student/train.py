@@ -1,7 +1,7 @@
 """Train the embedded student from scratch: ``python -m training_export.student.train --out RUN``.
 
 Writes the tokenizer, checkpoints that resume, and a log of the loss. Muon for the matrices, AdamW for
-embeddings, norms and biases; warm-up, constant rate, then a linear decay over the last part of the steps.
+embeddings, norms and biases; warm-up, a constant stretch, then a linear decay to nothing over most of the steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from training_export.student.tokenizer import load_tokenizer, token_id, train_to
 
 BATCH_TOKENS = 6144
 BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
-WARM_UP_STEPS, DECAY_PART = 30, 0.35
+WARM_UP_STEPS, DECAY_PART = 30, 0.7
+PINNED_ABOVE_RATE = 0.3  # freed as the rate decays: at full rate the circuits would be lost
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 EARLY_WEIGHT = 0.3
 STEPS = 2000
@@ -115,7 +116,7 @@ def optimisers(model: Student) -> list[torch.optim.Optimizer]:
 
 
 def rate_factor(step: int, steps: int) -> float:
-    """Warm-up, constant, linear decay to nothing."""
+    """Warm-up, a short constant stretch, a long linear decay to nothing."""
     decay_start = int(steps * (1 - DECAY_PART))
     if step < WARM_UP_STEPS:
         return (step + 1) / WARM_UP_STEPS
@@ -187,7 +188,7 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        if rate == 1.0 or self.step < WARM_UP_STEPS:  # freed as the rate decays: at full rate they would be lost
+        if rate > PINNED_ABOVE_RATE or self.step < WARM_UP_STEPS:
             for pin in self.pins:
                 pin.hold()
         self.step += 1
