@@ -6,13 +6,15 @@
     <|history|>                                      changed lines, oldest first, as word diffs:
     total<|same|> = 0                                  unchanged text, <|del|>removed<|add|>added<|same|>...
     <|region|>
-    first line of the region<|line_0|>second line<|line_1|>...<|line_n|>
+    first line of the region<|line_0|>second line<|mark_1|>the cursor's line<|here|>...
     <|answer|>
 
-A line's token stands behind its text, in place of the newline: a causal model has read the line when it
-reaches the token. ``<|cursor|>`` stands at the cursor; ``<|recent|>`` before text that the user has just
-replaced elsewhere (the last substitution). The answer is ``<|no_edit|>``, or for each line that changes, in the
-order of the region, its token and one of
+A line's name stands behind its text, in place of the newline: a causal model has read the line when it
+reaches the name. ``<|cursor|>`` stands at the cursor; ``<|recent|>`` before text that the user has just
+replaced elsewhere (the last substitution). The cursor's line is ``<|here|>``; other lines with a
+``<|recent|>`` are ``<|mark_1|>``, ``<|mark_2|>``, ... from the top: naming a line is the hard part for a small
+model, and most edits are at one of these. All other lines go by their number. The answer is ``<|no_edit|>``,
+or for each line that changes, in the order of the region, its name and one of
 
     <|again|>                       the last substitution, applied to this line
     <|del|>old<|add|>new...         replacements, each on every occurrence on word boundaries
@@ -60,15 +62,18 @@ FILE, CONTEXT, DIAGNOSTIC, HISTORY = "<|file|>", "<|context|>", "<|diagnostic|>"
 REGION, ANSWER, CURSOR, RECENT = "<|region|>", "<|answer|>", "<|cursor|>", "<|recent|>"
 DEL, ADD, SAME = "<|del|>", "<|add|>", "<|same|>"
 AGAIN, INSERT, DELETE, END, NO_EDIT = "<|again|>", "<|insert|>", "<|delete|>", "<|end|>", "<|no_edit|>"
+HERE = "<|here|>"
+MARKS = tuple(f"<|mark_{number}|>" for number in range(1, 13))
 LINES = tuple(f"<|line_{index}|>" for index in range(MAX_REGION_LINES))
+LINE_NAMES = (HERE, *MARKS, *LINES)
 CONTROL_TOKENS = (
     *(FILE, CONTEXT, DIAGNOSTIC, HISTORY, REGION, ANSWER, CURSOR, RECENT),
     *(DEL, ADD, SAME, AGAIN, INSERT, DELETE, END, NO_EDIT),
-    *LINES,
+    *LINE_NAMES,
 )
 
 _CONTROL = re.compile("|".join(re.escape(token) for token in CONTROL_TOKENS))
-_LINE = re.compile(r"<\|line_(\d+)\|>")
+_LINE_NAME = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES) + ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,17 @@ class Region:
     cursor_line: int
     cursor_column: int  # characters
     substitution: Substitution | None
+
+    def names(self) -> list[str]:
+        """The token that names each line."""
+        removed = self.substitution.removed if self.substitution else ""
+        marks = iter(MARKS)
+        names = []
+        for index, line in enumerate(self.lines):
+            marked = index != self.cursor_line and occurrences(line, removed)
+            name = HERE if index == self.cursor_line else LINES[index]
+            names.append(next(marks, name) if marked else name)
+        return names
 
     def text(self) -> str:
         """The region as it stands in the excerpt."""
@@ -123,14 +139,15 @@ class LineEdits:
         if not answer:
             return NoEdit(NoEditReason.SAID_SO)
         region = _region_of(inputs, prompt.region)
-        pieces = _LINE.split(answer)
+        pieces = _LINE_NAME.split(answer)
+        names = region.names()
         if pieces[0] or len(pieces) < 3:
             return NoEdit(NoEditReason.MALFORMED)
         lines = [line + end for line, end in zip(region.lines, region.terminators, strict=True)]
         previous = -1
-        for number, edit in zip(pieces[1::2], pieces[2::2], strict=True):
-            index = int(number)
-            if not previous < index < len(region.lines):
+        for name, edit in zip(pieces[1::2], pieces[2::2], strict=True):
+            index = names.index(name) if name in names else -1
+            if index <= previous:
                 return NoEdit(NoEditReason.MALFORMED)
             previous = index
             edited = _apply(region, index, edit)
@@ -208,7 +225,7 @@ def _region_of(inputs: PredictionInputs, span: Span) -> Region:
 def _region_text(region: Region) -> str:
     removed = region.substitution.removed if region.substitution else ""
     parts: list[str] = []
-    for index, line in enumerate(region.lines):
+    for index, (line, name) in enumerate(zip(region.lines, region.names(), strict=True)):
         marks = [(start, RECENT) for start in occurrences(line, removed)]
         if index == region.cursor_line:
             marks.append((region.cursor_column, CURSOR))
@@ -216,7 +233,7 @@ def _region_text(region: Region) -> str:
         for start, token in sorted(marks):
             parts += [line[position:start], token]
             position = start
-        parts += [line[position:], LINES[index]]
+        parts += [line[position:], name]
     return "".join(parts)
 
 
@@ -351,11 +368,12 @@ def _apply_replacements(line: str, edit: str) -> str | None:
 
 def _encode(region: Region, new_lines: Sequence[str]) -> Iterator[str]:
     """One edit for each region line that changes, in order."""
+    names = region.names()
     for operation in _line_operations(region.lines, new_lines):
         old_start, old_end, new_start, new_end = operation
         added = list(new_lines[new_start:new_end])
         if old_start == old_end:
-            yield LINES[old_start - 1] + _encode_insertion(region, old_start - 1, added)
+            yield names[old_start - 1] + _encode_insertion(region, old_start - 1, added)
             continue
         paired = min(old_end - old_start, len(added))
         for offset in range(paired):
@@ -363,9 +381,9 @@ def _encode(region: Region, new_lines: Sequence[str]) -> Iterator[str]:
             last = offset == paired - 1
             text = "\n".join(added[offset:]) if last else added[offset]
             if text != region.lines[index]:
-                yield LINES[index] + _encode_line(region, index, text)
+                yield names[index] + _encode_line(region, index, text)
         for index in range(old_start + paired, old_end):
-            yield LINES[index] + DELETE
+            yield names[index] + DELETE
 
 
 def _encode_insertion(region: Region, index: int, added: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from daemon.prompts.line_edits import (
     DEL,
     DELETE,
     INSERT,
+    LINE_NAMES,
     REGION,
     SAME,
     LineEdits,
@@ -41,7 +42,7 @@ CASES_PER_FILE = 10
 MAX_TOKENS = 640
 
 _FORMAT = LineEdits()
-_ANSWER_LINE = re.compile(r"<\|line_(\d+)\|>(<\|\w+\|>)?")
+_ANSWER_LINE = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES) + r")(<\|\w+\|>)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
     targets = [*tokens[1:], tokens[-1]]
     start = len(prompt_ids)
     weights = [PROMPT_WEIGHT] * (start - 1) + [ANSWER_WEIGHT] * len(answer_ids) + [0.0]
-    lines = {token_id(tokenizer, token) for token in CONTROL_TOKENS if token.startswith("<|line_")}
+    lines = {token_id(tokenizer, name) for name in LINE_NAMES}
     for index in range(start - 1, len(tokens) - 1):
         if index == start - 1 or targets[index] in lines:
             weights[index] = ANSWER_LINE_WEIGHT
@@ -109,8 +110,8 @@ def _teach_lines(
     """Give every region line's token its own target."""
     kinds = {AGAIN, DEL, ADD, INSERT, DELETE}
     edits = {
-        token_id(tokenizer, f"<|line_{number}|>"): token_id(tokenizer, kind if kind in kinds else REGION)
-        for number, kind in _ANSWER_LINE.findall(answer)
+        token_id(tokenizer, name): token_id(tokenizer, kind if kind in kinds else REGION)
+        for name, kind in _ANSWER_LINE.findall(answer)
     }
     same = token_id(tokenizer, SAME)
     region_start = tokens.index(token_id(tokenizer, REGION))

@@ -23,7 +23,7 @@ class StudentConfig:
     heads: int = 4
     hidden: int = 768
     context_tokens: int = 1024
-    rotary_base: float = 1e7  # slow enough dimensions to match tokens at any distance (circuit.py)
+    rotary_base: float = 10_000.0
     norm_epsilon: float = 1e-6
 
     @property
@@ -103,22 +103,17 @@ class Student(nn.Module):
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Token ids (batch, tokens) to hidden states (batch, tokens, width): final, and before the last two blocks.
-
-        Both are normed as for the output; the earlier ones serve a side target in training.
-        """
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (batch, tokens) to final hidden states (batch, tokens, width)."""
         cosine, sine = (
             self.get_buffer("cosine")[: tokens.shape[1]],
             self.get_buffer("sine")[: tokens.shape[1]],
         )
         hidden = self.embedding(tokens)
-        early = hidden
-        for index, block in enumerate(self.blocks):
-            if index == len(self.blocks) - 2:
-                early = hidden
+        for block in self.blocks:
             hidden = block(hidden, cosine, sine)
-        return self.norm(hidden), self.norm(early)
+        normed: Tensor = self.norm(hidden)
+        return normed
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., width) to logits (..., vocabulary), through the tied embedding."""

@@ -19,26 +19,22 @@ from pathlib import Path
 from random import Random
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from daemon.prompts.line_edits import LINES
-from training_export.student.circuit import Pin, install
 from training_export.student.corpus import manifest, read_corpus
 from training_export.student.examples import Example, corpus_names, stream, training_stream
 from training_export.student.model import Student, StudentConfig
 from training_export.student.synthesis import TASKS
-from training_export.student.tokenizer import load_tokenizer, token_id, train_tokenizer
+from training_export.student.tokenizer import load_tokenizer, train_tokenizer
 
 BATCH_TOKENS = 6144
 BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
-WARM_UP_STEPS, DECAY_PART = 30, 0.7
-PINNED_ABOVE_RATE = 0.3  # freed as the rate decays: at full rate the circuits would be lost
-MUON_RATE, ADAM_RATE = 0.02, 3e-3
-EARLY_WEIGHT = 0.3
-STEPS = 2000
+WARM_UP_STEPS, DECAY_PART = 30, 0.8
+MUON_RATE, ADAM_RATE = 0.015, 1e-3
+STEPS = 1300
 LOG_STEPS, EXACT_STEPS, SAVE_SECONDS = 20, 200, 240.0
+CHECKPOINT = "checkpoint.pt"
 TOKENIZER_FILES = 3000
 VALIDATION_CASES_PER_TASK = 40
 
@@ -70,23 +66,15 @@ def pad(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
     return tokens, targets, weights
 
 
-def weighted_loss(model: Student, batch: Sequence[Example], is_line_mark: Tensor, device: torch.device) -> Tensor:
-    """Mean cross-entropy over the weighted positions, and a share of the lines' targets two blocks early.
-
-    The early share makes what happens to a line known before the last two blocks, which name lines by it.
-    ``is_line_mark`` (vocabulary) is true for line tokens.
-    """
+def weighted_loss(model: Student, batch: Sequence[Example], device: torch.device) -> Tensor:
+    """Mean cross-entropy over the weighted positions."""
     tokens, targets, weights = (value.to(device) for value in pad(batch))
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        hidden, early = model(tokens)
+        hidden = model(tokens)
         chosen = weights > 0
         logits = model.logits(hidden[chosen])
-        marks = is_line_mark.to(device)[tokens] & chosen
-        early_logits = model.logits(early[marks])
     losses = functional.cross_entropy(logits.float(), targets[chosen], reduction="none")
-    early_losses = functional.cross_entropy(early_logits.float(), targets[marks], reduction="none")
-    side = EARLY_WEIGHT * (early_losses * weights[marks]).sum() / weights[marks].sum()
-    return (losses * weights[chosen]).sum() / weights.sum() + side
+    return (losses * weights[chosen]).sum() / weights.sum()
 
 
 @torch.no_grad()
@@ -97,7 +85,7 @@ def exact_rates(model: Student, examples: Sequence[Example], device: torch.devic
         batch = examples[first : first + 16]
         tokens, targets, _ = (value.to(device) for value in pad(batch))
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            choices = model.logits(model(tokens)[0]).argmax(-1)
+            choices = model.logits(model(tokens)).argmax(-1)
         for row, example in enumerate(batch):
             answer = slice(example.answer_start - 1, len(example.tokens) - 1)
             right[example.task].append(bool((choices[row, answer] == targets[row, answer]).all()))
@@ -125,8 +113,8 @@ def rate_factor(step: int, steps: int) -> float:
     return max(0.0, (steps - step) / (steps - decay_start))
 
 
-def prepare(out: Path, seed: int) -> tuple[Tokenizer, Iterator[Example], list[Example]]:
-    """Corpus, tokenizer, the stream of examples and the fixed validation examples."""
+def prepare(out: Path, seed: int) -> tuple[Iterator[Example], list[Example]]:
+    """The stream of examples and the fixed validation examples; makes the tokenizer where there is none."""
     files, sources = read_corpus()
     (out / "manifest.json").write_text(json.dumps(manifest(sources), indent=1) + "\n")
     train_files = [file for file in files if file.split == "train"]
@@ -144,7 +132,7 @@ def prepare(out: Path, seed: int) -> tuple[Tokenizer, Iterator[Example], list[Ex
             stream(held_out, names, tokenizer, seed + 1, {task: 1.0}), VALIDATION_CASES_PER_TASK
         )
     ]
-    return tokenizer, training_stream(train_files, names, tokenizer, seed), validation
+    return training_stream(train_files, names, tokenizer, seed), validation
 
 
 @dataclass(slots=True)
@@ -153,44 +141,39 @@ class Run:
 
     model: Student
     optimizers: list[torch.optim.Optimizer]
-    pins: list[Pin]
-    is_line_mark: Tensor
     device: torch.device
     step: int = 0
     seconds: float = 0.0
     tokens: int = 0
 
     @classmethod
-    def begin(cls, out: Path, tokenizer: Tokenizer, device: torch.device) -> Run:
+    def begin(cls, out: Path, device: torch.device) -> Run:
         """A fresh model, or the one of the checkpoint in ``out``."""
         model = Student(StudentConfig()).to(device)
-        line_tokens = [token_id(tokenizer, token) for token in LINES]
-        pins = install(model, line_tokens)
-        is_line_mark = torch.zeros(model.config.vocabulary_size, dtype=torch.bool, device=device)
-        is_line_mark[line_tokens] = True
-        run = cls(model, optimisers(model), pins, is_line_mark, device)
-        if (out / "checkpoint.pt").exists():
-            state = torch.load(out / "checkpoint.pt", map_location=device)
-            model.load_state_dict(state["model"])
-            for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            run.step, run.seconds, run.tokens = state["step"], state["seconds"], state["tokens"]
+        run = cls(model, optimisers(model), device)
+        if (out / CHECKPOINT).exists():
+            run.restore(out)
         return run
+
+    def restore(self, out: Path) -> None:
+        """Take everything from the checkpoint in ``out``."""
+        state = torch.load(out / CHECKPOINT, map_location=self.device)
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.seconds, self.tokens = state["step"], state["seconds"], state["tokens"]
 
     def take_step(self, batch: Sequence[Example], rate: float) -> float:
         """One update at ``rate`` times the optimisers' own rates; returns the loss."""
         for optimizer, base in zip(self.optimizers, (MUON_RATE, ADAM_RATE), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate
-        loss = weighted_loss(self.model, batch, self.is_line_mark, self.device)
+        loss = weighted_loss(self.model, batch, self.device)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        if rate > PINNED_ABOVE_RATE or self.step < WARM_UP_STEPS:
-            for pin in self.pins:
-                pin.hold()
         self.step += 1
         self.tokens += sum(len(example.tokens) for example in batch)
         return loss.item()
@@ -206,7 +189,7 @@ class Run:
             "tokens": self.tokens,
         }
         torch.save(state, out / "checkpoint.tmp")
-        (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+        (out / "checkpoint.tmp").replace(out / CHECKPOINT)
 
 
 def train(
@@ -250,8 +233,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer, examples, validation = prepare(options.out, options.seed)
-    run = Run.begin(options.out, tokenizer, device)
+    examples, validation = prepare(options.out, options.seed)
+    run = Run.begin(options.out, device)
     batch_stream = batches(examples, Random(options.seed))
     for _ in range(run.step):  # the stream is deterministic: a resumed run goes on with the next batch
         next(batch_stream)

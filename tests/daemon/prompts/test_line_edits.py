@@ -64,7 +64,7 @@ def test_a_propagated_rename_costs_two_tokens_a_line() -> None:
     check(
         "def price(count‸):\n    total = qty * 2\n    return total, qty\n",
         "def price(count):\n    total = count * 2\n    return total, count\n",
-        "<|line_1|><|again|><|line_2|><|again|><|end|>",
+        "<|mark_1|><|again|><|mark_2|><|again|><|end|>",
         RENAMED,
     )
 
@@ -73,17 +73,17 @@ def test_an_occurrence_that_stays_is_left_out_of_the_replacement() -> None:
     check(
         "def price(count‸):\n    log('qty', qty)",
         "def price(count):\n    log('qty', count)",
-        "<|line_1|><|del|> qty<|add|> count<|end|>",
+        "<|mark_1|><|del|> qty<|add|> count<|end|>",
         RENAMED,
     )
 
 
 def test_the_rest_of_a_line_is_text_at_the_cursor() -> None:
-    check("total = su‸\nprint(total)", "total = sum(prices)\nprint(total)", "<|line_0|><|add|>m(prices)<|end|>")
+    check("total = su‸\nprint(total)", "total = sum(prices)\nprint(total)", "<|here|><|add|>m(prices)<|end|>")
 
 
 def test_new_lines_below_a_finished_line() -> None:
-    check("if ready:‸\nstop()", "if ready:\n    go()\nstop()", "<|line_0|><|add|>\n    go()<|end|>")
+    check("if ready:‸\nstop()", "if ready:\n    go()\nstop()", "<|here|><|add|>\n    go()<|end|>")
 
 
 def test_lines_inserted_away_from_the_cursor() -> None:
@@ -99,13 +99,13 @@ def test_no_edit_is_one_token() -> None:
 
 
 def test_carriage_returns_of_the_document_stay() -> None:
-    check("if x:‸\r\ny()\r\n", "if x:\r\n    z()\r\ny()\r\n", "<|line_0|><|add|>\n    z()<|end|>")
+    check("if x:‸\r\ny()\r\n", "if x:\r\n    z()\r\ny()\r\n", "<|here|><|add|>\n    z()<|end|>")
 
 
 def test_the_prompt_marks_what_was_just_replaced_and_the_cursor() -> None:
     prompt = rendered(moment("def price(count‸):\n    return qty", RENAMED))
     assert "def price(<|del|>qty<|add|>count<|same|>):\n" in prompt.text
-    assert "def price(count<|cursor|>):<|line_0|>    return <|recent|>qty<|line_1|><|answer|>" in prompt.text
+    assert "def price(count<|cursor|>):<|here|>    return <|recent|>qty<|mark_1|><|answer|>" in prompt.text
 
 
 def test_text_that_holds_a_control_token_is_refused() -> None:
@@ -129,8 +129,9 @@ def test_an_unfinished_answer_is_no_edit() -> None:
     [
         "c",
         "<|line_9|>c",
-        "<|line_1|>c<|line_0|>d",
-        "<|line_0|>c<|line_0|>d",
+        "<|line_1|>c<|here|>d",
+        "<|here|>c<|here|>d",
+        "<|mark_1|>c",
         "<|line_1|><|again|>",
         "<|line_1|><|del|>absent<|add|>x",
         "<|line_1|><|del|>b",
