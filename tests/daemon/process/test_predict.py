@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import linecache
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from daemon.command_line import run
 from daemon.engine.messages import ModelInfo
 from daemon.engine.scripted import ScriptedEngine, replacing
-from daemon.registry import EMBEDDED_PATH
 
 TEXT = """def total_of(items):
     total = 0
@@ -28,7 +30,6 @@ HISTORY = """--- a/shop.py
      for item in items:
          result += item.price
 """
-needs_student = pytest.mark.skipif(not EMBEDDED_PATH.exists(), reason="the package holds no student model yet")
 
 
 @pytest.fixture
@@ -48,11 +49,30 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@needs_student
 def test_a_rename_in_the_history_is_propagated(shop):
     made = shop.foretype("predict", "shop.py:2:10", "--history", "rename.patch")
     assert made.returncode == 0, made.stderr
     assert "-        result += item.price\n+        total += item.price\n" in made.stdout
+
+
+def test_a_rename_is_propagated_in_a_file_of_the_standard_library(world):
+    """The parameter of `linecache.getline` was just renamed where it is declared."""
+    before = Path(linecache.__file__).read_text(encoding="utf-8")
+    after = before.replace("def getline(filename, lineno,", "def getline(filename, line_number,")
+    (world.project / "linecache.py").write_text(after)
+    patch = difflib.unified_diff(
+        before.splitlines(True), after.splitlines(True), "a/linecache.py", "b/linecache.py", n=3
+    )
+    (world.project / "rename.patch").write_text("".join(patch))
+    row = next(number for number, line in enumerate(after.split("\n"), 1) if line.startswith("def getline("))
+    column = len("def getline(filename, line_number") + 1
+    made = world.foretype("predict", f"linecache.py:{row}:{column}", "--history", "rename.patch")
+
+    assert made.returncode == 0, made.stderr
+    removed = [line for line in made.stdout.split("\n") if line.startswith("-") and "lineno" in line]
+    added = [line for line in made.stdout.split("\n") if line.startswith("+") and "line_number" in line]
+    assert removed
+    assert [line[1:].replace("lineno", "line_number") for line in removed] == [line[1:] for line in added]
 
 
 class ScriptedClient(ScriptedEngine):
@@ -100,7 +120,6 @@ def test_the_diff_can_be_applied_with_patch(scripted, capsys):
     assert (scripted / "shop.py").read_text() == TEXT.replace("result += item", "total += item")
 
 
-@needs_student
 def test_no_edit_is_no_failure_and_the_reason_goes_to_standard_error(shop):
     shop.write_settings("min_confidence = 1\n")
     made = shop.foretype("predict", "shop.py:2:10", "--history", "rename.patch")
@@ -109,7 +128,6 @@ def test_no_edit_is_no_failure_and_the_reason_goes_to_standard_error(shop):
     assert "no edit: " in made.stderr
 
 
-@needs_student
 def test_no_process_is_left_behind(shop):
     shop.foretype("predict", "shop.py:1:1")
     assert shop.processes() == []

@@ -10,19 +10,14 @@ import subprocess
 import sys
 
 import psutil
-import pytest
 
 from daemon.handshake import VERSION
-from daemon.registry import EMBEDDED_PATH
 
 OLD_VERSION = "0.0.9"
 # The same code under an older version number: what an upgrade leaves running.
 AS_OLD = f"import daemon.handshake as handshake; handshake.VERSION = '{OLD_VERSION}'; "
 OLD_HUB = AS_OLD + "from daemon.hub import main; raise SystemExit(main(['--report', '%d']))"
 OLD_BRIDGE = [sys.executable, "-c", AS_OLD + "from daemon.bridge import main; raise SystemExit(main([]))"]
-
-
-needs_student = pytest.mark.skipif(not EMBEDDED_PATH.exists(), reason="the package holds no student model yet")
 
 
 def ask_for_a_prediction(editor):
@@ -253,7 +248,6 @@ def test_the_hub_stays_under_a_hundred_megabytes(served):
     assert served.status()["memory_bytes"] < 100e6
 
 
-@needs_student
 def test_two_windows_share_one_model_and_no_worker_outlives_a_killed_hub(world, gone):
     for editor in (world.editor(), world.editor()):
         editor.initialize()
@@ -264,7 +258,6 @@ def test_two_windows_share_one_model_and_no_worker_outlives_a_killed_hub(world, 
     assert gone(worker)
 
 
-@needs_student
 def test_the_model_leaves_memory_when_nobody_asks_and_comes_back_when_somebody_does(world, changed):
     world.write_settings("unload_after_seconds = 0.2\n")
     editor = world.editor()
