@@ -125,15 +125,15 @@ def _show(console: Console, editor: DemoEditor, key: str, shown: Shown) -> None:
     cost = ""
     if counters:
         cost = (
-            f"{counters['prompt_tokens']:4} tokens, {counters['tokens_reused']:3} reused; "
-            f"{counters['answer_tokens']:2} answered in {counters['forward_passes']} passes"
+            f"{counters['prompt_tokens']:3} tokens, {counters['tokens_reused']:3} known, "
+            f"{counters['answer_tokens']:2} answered"
         )
     line = Text(f"{names.get(key, key):>4}  ", style="bold")
     line.append(f"{shown.milliseconds:6.1f} ms  ", style="green")
     line.append(cost, style="dim")
     if shown.text_after is None:
         line.append(f"  {shown.status.get('reason', '')}", style="yellow")
-    console.print(line)
+    console.print(line, soft_wrap=True)
     if shown.text_after is not None:
         hunks = write_hunks(editor.document.text, shown.text_after, context_lines=0)
         console.print(Syntax(hunks.rstrip("\n"), "diff", theme="ansi_dark", background_color="default"))
