@@ -17,8 +17,8 @@ from daemon.settings_store import SettingsStore
 from daemon.status import StatusBoard
 
 PATIENCE_SECONDS = 5.0  # a test waits this long for what should come at once
-URI = "file:///work/project/main.py"
-WORKSPACE = {"workspaceFolders": [{"uri": "file:///work/project", "name": "project"}]}
+URI = "file:///home/ada/project/main.py"
+WORKSPACE = {"workspaceFolders": [{"uri": "file:///home/ada/project", "name": "project"}]}
 
 
 class RpcError(Exception):

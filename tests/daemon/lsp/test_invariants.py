@@ -9,7 +9,7 @@ import pytest
 from daemon.engine.errors import WorkerDied
 from daemon.engine.scripted import replacing
 
-URI = "file:///work/project/main.py"
+URI = "file:///home/ada/project/main.py"
 
 
 async def test_the_result_of_copilot_inline_edit_is_an_object_with_edits_never_null(editor, engine):
@@ -39,8 +39,8 @@ async def test_an_edit_carries_the_version_that_was_asked_about(editor, version)
 @pytest.mark.parametrize(
     "uri",
     [
-        "file:///work/project/a%20b.py",
-        "file:///work/project/a b.py",
+        "file:///home/ada/project/a%20b.py",
+        "file:///home/ada/project/a b.py",
         "file:///c%3A/x.py",
         "untitled:Untitled-1",
         "vscode-remote://ssh-remote%2Bhost/home/me/ä.py",

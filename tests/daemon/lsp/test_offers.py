@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-URI = "file:///work/project/main.py"
+URI = "file:///home/ada/project/main.py"
 
 
 def at(line, start, end=None):

@@ -17,7 +17,7 @@ from pygls.exceptions import JsonRpcException
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 HERE = Path(__file__).parent
-URI = "file:///work/project/main.py"
+URI = "file:///home/ada/project/main.py"
 EDITORS = ["neovim@v0.11.0", "visual-studio-code@v1.65.2"]
 
 
@@ -32,7 +32,7 @@ async def client(request, lsp_client: LanguageClient):
     capabilities = client_capabilities(request.param)
     capabilities.text_document.inline_completion = types.InlineCompletionClientCapabilities()
     lsp_client.initialize_result = await lsp_client.initialize_session(
-        types.InitializeParams(capabilities=capabilities, process_id=os.getpid(), root_uri="file:///work/project")
+        types.InitializeParams(capabilities=capabilities, process_id=os.getpid(), root_uri="file:///home/ada/project")
     )
     yield
     await lsp_client.shutdown_session()

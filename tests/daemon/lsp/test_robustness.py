@@ -15,7 +15,7 @@ import pytest
 from daemon.lsp import editor_process, outgoing
 from daemon.lsp.session import serve
 
-URI = "file:///work/project/main.py"
+URI = "file:///home/ada/project/main.py"
 
 
 def framed(message):

@@ -11,7 +11,7 @@ from daemon.engine.errors import ModelRefused
 from daemon.engine.messages import StopReason
 from daemon.engine.scripted import replacing
 
-URI = "file:///work/project/main.py"
+URI = "file:///home/ada/project/main.py"
 NEOVIM = {"clientInfo": {"name": "Neovim", "version": "0.11.4"}}
 
 
@@ -257,18 +257,18 @@ async def test_code_actions_are_given_for_the_kinds_asked_for(editor, only, coun
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("file:///work/project/.env", "secret"),
-        ("file:///work/project/config/.ENV.local", "secret"),
+        ("file:///home/ada/project/.env", "secret"),
+        ("file:///home/ada/project/config/.ENV.local", "secret"),
         ("file:///elsewhere/server.pem", "secret"),
         ("file:///elsewhere/a%2Ekey", "secret"),
-        ("file:///work/project/.env#cell", "secret"),
+        ("file:///home/ada/project/.env#cell", "secret"),
         ("vscode-remote://host/home/me/.env", "secret"),
-        ("file:///work/project/build/x.py", "exclude"),
-        ("file:///work/off/x.py", "off under"),
+        ("file:///home/ada/project/build/x.py", "exclude"),
+        ("file:///home/ada/off/x.py", "off under"),
     ],
 )
 async def test_excluded_paths_get_nothing_on_any_surface_and_status_says_why(editor, engine, set_settings, uri, reason):
-    set_settings('exclude = ["/build/"]\ndisabled_folders = ["/work/off"]\n')
+    set_settings('exclude = ["/build/"]\ndisabled_folders = ["/home/ada/off"]\n')
     editor.open("old_name\n", uri=uri)
     assert await editor.inline_edits(0, 0, uri=uri) == []
     assert await editor.ghost_texts(0, 0, uri=uri) == []
@@ -295,8 +295,8 @@ async def test_untitled_remote_and_outside_documents_are_served(editor, uri):
 
 
 async def test_an_excluded_file_is_not_seen_through_its_edits(editor, engine):
-    editor.open("TOKEN=1\n", uri="file:///work/project/.env")
-    editor.change(2, {"range": at(0, 6, 7), "text": "hunter2"}, uri="file:///work/project/.env")
+    editor.open("TOKEN=1\n", uri="file:///home/ada/project/.env")
+    editor.change(2, {"range": at(0, 6, 7), "text": "hunter2"}, uri="file:///home/ada/project/.env")
     editor.open("old_name = 1\n")
     editor.change(2, {"range": at(0, 11, 12), "text": "2"})
     await editor.inline_edits(0, 0, version=2)
