@@ -28,7 +28,7 @@ $(VENV)/dev: $(VENV)/run-time
 	@touch $@
 
 $(VENV)/train: $(VENV)/dev
-	@echo "foretype: installing the training packages (torch for CPU where pip offers it)"
+	@echo "foretype: installing the training packages (torch: large; see CONTRIBUTING for the CPU build)"
 	@$(INSTALL) --editable '.[dev,train]'
 	@touch $@
 
@@ -58,14 +58,14 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.documents
 	$(BIN)/python -m bench.engine daemon/models/student.gguf
 
-student: $(VENV)/train  ## train the embedded student anew into runs/student (about 100 minutes on two cores)
+student: $(VENV)/train  ## train the embedded student anew into runs/student (about 40 minutes on two cores)
 	$(BIN)/python -m training_export.student.train --out runs/student
 	$(BIN)/python -m training_export.student.gguf_export runs/student daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.calibrate daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.evaluate daemon/models/student.gguf --card runs/student
 
 lock: $(VENV)/train $(VENV)/system  ## write what is installed into constraints.txt
-	$(PIP) freeze --exclude-editable | grep -v '^torch==' > constraints.txt
+	$(PIP) freeze --exclude-editable | sed 's|+cpu$$||' > constraints.txt
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
