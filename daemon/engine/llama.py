@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from llama_cpp._ggml import libggml
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from daemon.engine.abort import AbortFlag
 
@@ -47,6 +48,7 @@ class Log:
         self._write = write
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._level = 0
+        self._held: list[str] | None = None
         self._callback = llama_cpp.llama_log_callback(self._receive)  # kept alive here: C holds it
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(None))
 
@@ -56,9 +58,24 @@ class Log:
         if self._level not in (LOG_WARNING, LOG_ERROR):
             return
         line = text.decode(errors="replace")
-        self._write(line)
+        if self._held is None:
+            self._write(line)
+        else:
+            self._held.append(line)
         if self._level == LOG_ERROR and "failed to load model" not in line:  # says no more than that
             self._errors.append(line.rpartition("error loading model: ")[2].strip())
+
+    @contextmanager
+    def holding(self) -> Iterator[list[str]]:
+        """Keep lines back while the block runs; it may empty the list, the rest is written at its end."""
+        held: list[str] = []
+        self._held = held
+        try:
+            yield held
+        finally:
+            self._held = None
+            for line in held:
+                self._write(line)
 
     def take_errors(self) -> str:
         """The errors since the last call, in one line."""
@@ -219,6 +236,7 @@ class Context:
         if abort is not None:
             parameters.abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
             parameters.abort_callback_data = abort.address()
+        self._log = log
         log.take_errors()
         self._pointer = llama_cpp.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
@@ -253,7 +271,10 @@ class Context:
         self._tokens[:count] = tokens
         self._positions[:count] = np.arange(start, start + count)
         self._wanted[count - 1] = logits
-        code = llama_cpp.llama_decode(self._pointer, self._batch)
+        with self._log.holding() as held:
+            code = llama_cpp.llama_decode(self._pointer, self._batch)
+            if code == DecodeStatus.ABORTED.value:
+                held.clear()  # what llama.cpp says of an abort is no news: there is one for most keystrokes
         self._wanted[count - 1] = 0
         if code not in (DecodeStatus.DONE.value, DecodeStatus.ABORTED.value):
             raise LlamaError(f"llama.cpp could not evaluate {count} tokens at {start} (code {code})")

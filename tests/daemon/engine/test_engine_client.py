@@ -105,8 +105,11 @@ async def test_an_answer_is_the_new_region_text_up_to_the_stop_marker(
 
 
 @pytest.mark.parametrize(("text", "budget"), [("def " * 3500, 1), ("def ", LONG_ANSWER_TOKENS)])
-async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(open_client, slow_model, moment, text, budget):
-    """In prefill and in the answer."""
+async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(
+    open_client, slow_model, moment, text, budget, caplog
+):
+    """In prefill and in the answer; and the log, which an abort at every key would fill, says nothing of it."""
+    caplog.set_level(logging.INFO)
     client = open_client(slow_model)
     await client.ready()
     worker = client.process_id
@@ -122,6 +125,7 @@ async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(open_cli
     assert answer.stop is StopReason.ANSWER_BUDGET
     assert answer.counters.tokens_reused > 0
     assert client.process_id == worker
+    assert not [record for record in caplog.records if "failed" in record.getMessage()]
 
 
 async def test_an_abort_never_reaches_the_next_request(open_client, moment):
