@@ -33,6 +33,13 @@ class NoEditReason(Enum):
     UNFINISHED = "the answer stopped before its end marker"
     MALFORMED = "the answer does not follow its format"
     CONTROL_TOKENS = "the answer contains control tokens"
+    REVERTS = "the answer takes back what was just typed"
+    WHITESPACE = "the answer changes nothing but white space"
+    REPEATS = "the answer repeats the text that follows"
+
+
+class TargetError(ValueError):
+    """A format cannot say this edit, or would say another; the message tells which part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +71,34 @@ class NewRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class FileEdit:
+    """Whole rows of a file replaced.
+
+    ``path`` is written as in the inputs; ``rows`` are rows of the file (0-based), an empty range inserts;
+    ``old_text`` is what must stand there for the edit to hold. Texts end in a newline where their last row does.
+    """
+
+    path: str
+    rows: Span
+    old_text: str
+    new_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileEdits:
+    """Several edits, perhaps in several files, against the same moment; they do not overlap."""
+
+    edits: tuple[FileEdit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoEdit:
     """Nothing should change."""
 
     reason: NoEditReason
 
 
-Answer = NewRegion | NoEdit
+Answer = NewRegion | FileEdits | NoEdit
 
 
 class PromptFormat(Protocol):
@@ -94,5 +122,8 @@ class PromptFormat(Protocol):
         ...
 
     def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
-        """What the model should answer for ``new_region``, end marker included: the inverse of ``parse``."""
+        """What the model should answer for ``new_region``, end marker included: the inverse of ``parse``.
+
+        Raises TargetError when the format cannot say it.
+        """
         ...

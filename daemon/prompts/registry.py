@@ -13,8 +13,8 @@ from pathlib import PurePath
 from daemon.prompts.base import PromptFormat
 from daemon.prompts.line_edits import LineEdits
 from daemon.prompts.sweep import Sweep
-from daemon.prompts.zeta2 import ZETA2
-from daemon.prompts.zeta2_1 import ZETA2_1
+from daemon.prompts.zed.merge_markers import ZETA2
+from daemon.prompts.zed.numbered_blocks import ZETA2_1
 
 FORMATS: dict[str, PromptFormat] = {
     prompt_format.name: prompt_format for prompt_format in (LineEdits(), ZETA2_1, ZETA2, Sweep())

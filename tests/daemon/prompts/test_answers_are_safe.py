@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from capture.inputs import ExcerptRanges, PredictionInputs, Span
 from daemon.prompts.base import NewRegion, NoEdit, NoEditReason, Prompt
 from daemon.prompts.sweep import Sweep
-from daemon.prompts.zeta2 import ZETA2
-from daemon.prompts.zeta2_1 import ZETA2_1
+from daemon.prompts.zed.merge_markers import ZETA2
+from daemon.prompts.zed.numbered_blocks import ZETA2_1
 
 FORMATS = [ZETA2, ZETA2_1, Sweep()]
 each_format = pytest.mark.parametrize("prompt_format", FORMATS, ids=lambda item: item.name)

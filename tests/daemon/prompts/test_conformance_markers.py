@@ -7,7 +7,7 @@ serve formats that have no prompt format here yet.
 import pytest
 
 from capture.inputs import PredictionInputs
-from daemon.prompts.hashed_markers import (
+from daemon.prompts.zed.hashed_markers import (
     encode_hashed,
     ensure_cursor_file_excerpt,
     extract_hashed_span,
@@ -18,8 +18,8 @@ from daemon.prompts.hashed_markers import (
     related_file_patch_path,
     write_hashed,
 )
-from daemon.prompts.hashline import hash_line
-from daemon.prompts.marker_spans import (
+from daemon.prompts.zed.hashline import hash_line
+from daemon.prompts.zed.marker_spans import (
     MarkerError,
     apply_numbered,
     apply_on_own_lines,
@@ -28,7 +28,7 @@ from daemon.prompts.marker_spans import (
     encode_on_own_lines,
     encode_relative,
 )
-from daemon.prompts.markers import (
+from daemon.prompts.zed.markers import (
     V0316_LIMITS,
     V0318_LIMITS,
     V0618_LIMITS,

@@ -13,7 +13,6 @@ import pytest
 
 from capture.editing.unified_diff import PatchError
 from capture.inputs import ActiveBufferDiagnostic, EditEvent, PredictionInputs, RelatedFile, Span
-from daemon.prompts.marker_spans import MarkerError
 from daemon.prompts.sections import (
     MAX_EDIT_EVENTS,
     clamp_text,
@@ -23,9 +22,7 @@ from daemon.prompts.sections import (
     format_related_files,
     write_event,
 )
-from daemon.prompts.zeta2 import V0211_SEED_CODER
-from daemon.prompts.zeta2_1 import V0318_SEED_MULTI_REGIONS
-from daemon.prompts.zeta_answer import (
+from daemon.prompts.zed.answer import (
     ParsedOutput,
     cursor_position,
     expected_output,
@@ -33,8 +30,11 @@ from daemon.prompts.zeta_answer import (
     region_to_patch,
     take_cursor,
 )
-from daemon.prompts.zeta_format import parse_format_name
-from daemon.prompts.zeta_prompt import excerpt_clashes, format_zeta_prompt, zeta_ranges
+from daemon.prompts.zed.format import parse_format_name
+from daemon.prompts.zed.marker_spans import MarkerError
+from daemon.prompts.zed.merge_markers import V0211_SEED_CODER
+from daemon.prompts.zed.numbered_blocks import V0318_SEED_MULTI_REGIONS
+from daemon.prompts.zed.prompt import excerpt_clashes, format_zeta_prompt, zeta_ranges
 
 FORMATS = {zeta.name: zeta for zeta in (V0211_SEED_CODER, V0318_SEED_MULTI_REGIONS)}
 

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.prompts.marker_spans import apply_numbered, encode_numbered
-from daemon.prompts.markers import V0316_LIMITS, marker_offsets, write_numbered
+from daemon.prompts.zed.marker_spans import apply_numbered, encode_numbered
+from daemon.prompts.zed.markers import V0316_LIMITS, marker_offsets, write_numbered
 
 END = b"<end>"
 LINES = st.lists(st.sampled_from(["", "}", "x = 1", "return", "größe"]), max_size=40)

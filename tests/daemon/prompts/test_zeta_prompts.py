@@ -11,9 +11,9 @@ from capture.inputs import (
     Span,
 )
 from daemon.prompts.base import Prompt, Refusal
-from daemon.prompts.zeta2 import V0211_SEED_CODER, ZETA2
-from daemon.prompts.zeta2_1 import ZETA2_1
-from daemon.prompts.zeta_prompt import format_zeta_prompt
+from daemon.prompts.zed.merge_markers import V0211_SEED_CODER, ZETA2
+from daemon.prompts.zed.numbered_blocks import ZETA2_1
+from daemon.prompts.zed.prompt import format_zeta_prompt
 
 both = pytest.mark.parametrize("prompt_format", [ZETA2, ZETA2_1], ids=lambda item: item.name)
 

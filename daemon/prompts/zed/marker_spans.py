@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from daemon.prompts.markers import (
+from daemon.prompts.zed.markers import (
     V0316_LIMITS,
     BlockLimits,
     block_of,

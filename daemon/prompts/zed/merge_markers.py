@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from daemon.prompts.base import NoEditReason
 from daemon.prompts.guards import stops_early
-from daemon.prompts.markers import insert_cursor, newline_terminated
-from daemon.prompts.zeta import ZetaPrompts
-from daemon.prompts.zeta_format import CURSOR_MARKER, SEED_CODER, SEED_CODER_END_OF_SEQUENCE, ZetaFormat
+from daemon.prompts.zed.format import CURSOR_MARKER, SEED_CODER, SEED_CODER_END_OF_SEQUENCE, ZetaFormat
+from daemon.prompts.zed.layouts import suffix_prefix_middle
+from daemon.prompts.zed.markers import insert_cursor, newline_terminated
+from daemon.prompts.zed.safe import ZetaPrompts
 
 START_MARKER = b"<<<<<<< CURRENT\n"
 SEPARATOR = b"=======\n"
@@ -24,13 +25,14 @@ class MergeMarkers:
         """The region, closed by a newline, between ``<<<<<<< CURRENT`` and ``=======``."""
         return START_MARKER + newline_terminated(insert_cursor(region, cursor_offset)) + SEPARATOR
 
-    def read(self, region: bytes, answer: bytes) -> bytes:
+    def read(self, region: bytes, answer: bytes, cursor_offset: int) -> bytes:
         """The answer is the new region."""
-        del region
+        del region, cursor_offset
         return answer
 
-    def doubt(self, region: bytes, answer: bytes) -> NoEditReason | None:
+    def doubt(self, region: bytes, answer: bytes, cursor_offset: int) -> NoEditReason | None:
         """An answer that stops inside a line was cut: the rest of the region would be deleted."""
+        del cursor_offset
         return NoEditReason.MALFORMED if stops_early(region.decode(), answer.decode()) else None
 
     def write(self, region: bytes, new_region: bytes, cursor_offset: int | None) -> bytes:
@@ -61,6 +63,7 @@ V0211_SEED_CODER = ZetaFormat(
     instruction_part=SEED_CODER.suffix,
     response_part=SEED_CODER.middle,
     region=MergeMarkers(),
+    layout=suffix_prefix_middle,
 )
 
 ZETA2 = ZetaPrompts("zeta2", V0211_SEED_CODER, stop=(END_MARKER.removesuffix("\n"), SEED_CODER_END_OF_SEQUENCE))

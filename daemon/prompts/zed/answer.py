@@ -17,8 +17,8 @@ from capture.editing.unified_diff import (
 )
 from capture.inputs import PredictionInputs, Span
 from daemon.prompts.sections import ends_with_newline
-from daemon.prompts.zeta_format import CURSOR_MARKER, ZetaFormat
-from daemon.prompts.zeta_prompt import zeta_ranges
+from daemon.prompts.zed.format import CURSOR_MARKER, ZetaFormat
+from daemon.prompts.zed.prompt import zeta_ranges
 
 # A patch of so few lines is file headers and no hunk. So is, to Zed, a one-line change without headers.
 EMPTY_PATCH_LINES = 3
@@ -47,7 +47,8 @@ def parse_output(inputs: PredictionInputs, zeta: ZetaFormat, output: str) -> Par
     """The new region as Zed reads it; raises MarkerError. It may end in a newline the old one lacks."""
     editable, _ = zeta_ranges(inputs, zeta)
     region = inputs.excerpt_bytes[editable.start : editable.end]
-    new_region = zeta.region.read(region, output.removesuffix(zeta.end_marker).encode()).decode()
+    cursor = inputs.cursor_offset_in_excerpt - editable.start
+    new_region = zeta.region.read(region, output.removesuffix(zeta.end_marker).encode(), cursor).decode()
     text, cursor_offset = take_cursor(new_region)
     return ParsedOutput(text, editable, cursor_offset)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from capture.editing.excerpt import ranges_of_inputs
+from capture.inputs import PredictionInputs, Span
 from daemon.prompts.base import NoEditReason
 
 CURSOR_MARKER = "<|user_cursor|>"
@@ -44,16 +46,34 @@ class RegionCodec(Protocol):
         """The region as the prompt shows it, cursor marker included."""
         ...
 
-    def read(self, region: bytes, answer: bytes) -> bytes:
+    def read(self, region: bytes, answer: bytes, cursor_offset: int) -> bytes:
         """The new region, trusting the answer; raises MarkerError where it makes no sense."""
         ...
 
-    def doubt(self, region: bytes, answer: bytes) -> NoEditReason | None:
+    def doubt(self, region: bytes, answer: bytes, cursor_offset: int) -> NoEditReason | None:
         """Why a finished answer should not be trusted although ``read`` may make sense of it."""
         ...
 
     def write(self, region: bytes, new_region: bytes, cursor_offset: int | None) -> bytes:
         """The answer, without end marker, that turns one newline-terminated region into another."""
+        ...
+
+
+class Layout(Protocol):
+    """How the sections of a prompt stand (see ``layouts``)."""
+
+    def __call__(
+        self, inputs: PredictionInputs, zeta: ZetaFormat, editable: Span, context: Span, budget_tokens: int
+    ) -> str:
+        """The prompt; the cursor's own section is never cut, so the result may be over the budget."""
+        ...
+
+
+class ChooseRanges(Protocol):
+    """How a format chooses the editable and the context range (bytes of the excerpt)."""
+
+    def __call__(self, inputs: PredictionInputs, editable_tokens: int, context_tokens: int) -> tuple[Span, Span] | None:
+        """The ranges, None when the inputs hold neither syntax ranges nor precomputed ranges of this size."""
         ...
 
 
@@ -88,10 +108,12 @@ class ZetaFormat:
     tokens: SpecialTokens
     clash_tokens: tuple[str, ...]
     zed_stop_tokens: tuple[str, ...]
-    end_marker: str
+    end_marker: str  # empty where an answer ends at the end of the sequence
     instruction_part: str
     response_part: str
     region: RegionCodec
+    layout: Layout
+    ranges: ChooseRanges = ranges_of_inputs
 
 
 def parse_format_name(name: str) -> str:

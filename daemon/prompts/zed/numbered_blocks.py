@@ -9,10 +9,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from daemon.prompts.base import NoEditReason
-from daemon.prompts.marker_spans import MarkerError, apply_numbered, encode_numbered, read_span
-from daemon.prompts.markers import V0318_LIMITS, BlockLimits, write_numbered
-from daemon.prompts.zeta import ZetaPrompts
-from daemon.prompts.zeta_format import CURSOR_MARKER, SEED_CODER, SEED_CODER_END_OF_SEQUENCE, ZetaFormat
+from daemon.prompts.zed.format import CURSOR_MARKER, SEED_CODER, SEED_CODER_END_OF_SEQUENCE, ZetaFormat
+from daemon.prompts.zed.layouts import suffix_prefix_middle
+from daemon.prompts.zed.marker_spans import MarkerError, apply_numbered, encode_numbered, read_span
+from daemon.prompts.zed.markers import V0318_LIMITS, BlockLimits, write_numbered
+from daemon.prompts.zed.safe import ZetaPrompts
 
 
 class NumberedBlocks:
@@ -25,13 +26,14 @@ class NumberedBlocks:
         """The tagged region and a newline."""
         return write_numbered(region, cursor_offset, self._limits) + b"\n"
 
-    def read(self, region: bytes, answer: bytes) -> bytes:
+    def read(self, region: bytes, answer: bytes, cursor_offset: int) -> bytes:
         """The region with the answer's span put in; raises MarkerError."""
+        del cursor_offset
         return apply_numbered(region, answer, self._limits)
 
-    def doubt(self, region: bytes, answer: bytes) -> NoEditReason | None:
+    def doubt(self, region: bytes, answer: bytes, cursor_offset: int) -> NoEditReason | None:
         """A repeated tag says no edit; otherwise tags must rise, or text would be doubled or lost."""
-        del region
+        del region, cursor_offset
         try:
             span = read_span(answer)
         except MarkerError:
@@ -66,6 +68,7 @@ V0318_SEED_MULTI_REGIONS = ZetaFormat(
     instruction_part=SEED_CODER.suffix,
     response_part=SEED_CODER.middle,
     region=NumberedBlocks(V0318_LIMITS),
+    layout=suffix_prefix_middle,
 )
 
 ZETA2_1 = ZetaPrompts("zeta2_1", V0318_SEED_MULTI_REGIONS, stop=(SEED_CODER_END_OF_SEQUENCE,))

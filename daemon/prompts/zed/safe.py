@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capture.editing.excerpt import ranges_of_inputs
 from capture.inputs import PredictionInputs
 from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.guards import (
@@ -18,11 +17,11 @@ from daemon.prompts.guards import (
     without_added_newline,
     without_clashing_context,
 )
-from daemon.prompts.marker_spans import MarkerError
 from daemon.prompts.sections import contains_special_tokens
-from daemon.prompts.zeta_answer import take_cursor
-from daemon.prompts.zeta_format import ZetaFormat
-from daemon.prompts.zeta_prompt import format_zeta_prompt
+from daemon.prompts.zed.answer import take_cursor
+from daemon.prompts.zed.format import ZetaFormat
+from daemon.prompts.zed.marker_spans import MarkerError
+from daemon.prompts.zed.prompt import format_zeta_prompt
 
 # An answer may be half as long again as the region, and this much more for insertions and tags.
 EXTRA_ANSWER_TOKENS = 128
@@ -45,7 +44,7 @@ class ZetaPrompts:
         Refused when the cursor's own surroundings hold them, when the ranges do not hold the cursor, and over
         budget.
         """
-        ranges = ranges_of_inputs(inputs, self.zeta.editable_tokens, self.zeta.context_tokens)
+        ranges = self.zeta.ranges(inputs, self.zeta.editable_tokens, self.zeta.context_tokens)
         if ranges is None or not is_covered(inputs, *ranges):
             return Refusal.CURSOR_NOT_COVERED
         editable, context = ranges
@@ -71,16 +70,16 @@ class ZetaPrompts:
 
     def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
         """The new region, or no edit with the reason; never raises, whatever the answer."""
-        del inputs
         refused = no_edit_at_sight(answer, finished=finished)
         if refused is not None:
             return refused
         region, written = prompt.region_text.encode(), answer.removesuffix(self.zeta.end_marker).encode()
-        doubt = self.zeta.region.doubt(region, written)
+        cursor = inputs.cursor_offset_in_excerpt - prompt.region.start
+        doubt = self.zeta.region.doubt(region, written, cursor)
         if doubt is not None:
             return NoEdit(doubt)
         try:
-            read = self.zeta.region.read(region, written).decode()
+            read = self.zeta.region.read(region, written, cursor).decode()
         except MarkerError:
             return NoEdit(NoEditReason.MALFORMED)
         new_text, cursor_offset = take_cursor(read)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
 from capture.inputs import PredictionInputs, RelatedExcerpt, RelatedFile, Span
-from daemon.prompts.marker_spans import MarkerError, changed_span, one_block
-from daemon.prompts.markers import V0618_LIMITS, blocks_with_cursor, join_on_own_lines, marker_offsets
 from daemon.prompts.sections import path_components
+from daemon.prompts.zed.marker_spans import MarkerError, changed_span, one_block
+from daemon.prompts.zed.markers import V0618_LIMITS, blocks_with_cursor, join_on_own_lines, marker_offsets
 
 FNV_OFFSET_BASIS = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
