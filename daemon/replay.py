@@ -97,7 +97,7 @@ def _texts_before(text: str, steps: list[Step]) -> list[str]:
     for number, step in reversed(list(enumerate(steps, start=1))):
         backwards = write_hunks(step.new, step.old, old_start_row=step.new_start_row, new_start_row=step.new_start_row)
         try:
-            before, _ = apply_patch(with_file_headers(backwards, step.path), texts[0])
+            before, _ = apply_patch(with_file_headers(backwards, step.path), texts[0], trust_rows=True)
         except PatchError as error:
             raise BadArgument(
                 f"the history does not lead to the file: the lines that its edit {number} leaves are not"

@@ -11,7 +11,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, repeat
+from operator import add
 
 from capture.inputs import ExcerptRanges, PredictionInputs, Span
 
@@ -134,22 +135,25 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Where the lines of an excerpt start, and what they cost."""
+    """Where the lines of an excerpt start, and what they cost.
+
+    Costs are worked out when they are asked for: a budget reaches few of the thousands of lines there may be.
+    """
 
     starts: list[int]  # one past the end of the text is appended, as if a newline ended the last line
-    tokens: list[int]
 
     @classmethod
     def of(cls, text: str | bytes) -> _Lines:
         data = text.encode() if isinstance(text, str) else text
-        starts = [0]
-        for line in data.split(b"\n"):
-            starts.append(starts[-1] + len(line) + 1)
-        return cls(starts, [line_tokens(end - start - 1) for start, end in pairwise(starts)])
+        lengths = map(len, data.split(b"\n"))
+        return cls([0, *accumulate(map(add, lengths, repeat(1)))])
 
     @property
     def count(self) -> int:
-        return len(self.tokens)
+        return len(self.starts) - 1
+
+    def tokens_of(self, row: int) -> int:
+        return line_tokens(self.starts[row + 1] - self.starts[row] - 1)
 
     def row_at(self, offset: int) -> int:
         return min(bisect_right(self.starts, offset) - 1, self.count - 1)
@@ -157,16 +161,19 @@ class _Lines:
     def span(self, rows: _Rows) -> Span:
         return Span(self.starts[rows.first], self.starts[rows.last + 1] - 1)
 
-    def cost(self, rows: _Rows, added: _Rows) -> int:
-        """Tokens of the rows of ``added`` that ``rows`` does not have."""
-        above = sum(self.tokens[added.first : rows.first])
-        return above + sum(self.tokens[rows.last + 1 : added.last + 1])
+    def cost(self, rows: _Rows, added: _Rows, limit: int) -> int:
+        """Tokens of the rows of ``added`` that ``rows`` does not have; a lower bound where it is over ``limit``."""
+        above, below = range(added.first, rows.first), range(rows.last + 1, added.last + 1)
+        row_count = len(above) + len(below)
+        if row_count > limit:  # no row is free
+            return row_count
+        return sum(map(self.tokens_of, above)) + sum(map(self.tokens_of, below))
 
 
 def _editable_rows(lines: _Lines, cursor_row: int, nodes: list[_Rows], budget_tokens: int) -> _Rows:
     """Three quarters of the budget evenly around the cursor, then whole syntax nodes, then single lines."""
     even_budget = budget_tokens * 3 // 4
-    even, left = _grow_symmetrically(lines.tokens.__getitem__, lines.count, cursor_row, even_budget)
+    even, left = _grow_symmetrically(lines.tokens_of, lines.count, cursor_row, even_budget)
     left += budget_tokens - even_budget
     rows, left, _ = _grow_to_nodes(lines, even, nodes, left)
     grown_up, grown_down = even.first - rows.first, rows.last - even.last
@@ -209,7 +216,7 @@ def _grow_to_nodes(lines: _Lines, start: _Rows, nodes: list[_Rows], budget_token
     for node in nodes:
         if start.covers(node):
             continue
-        tokens = lines.cost(rows, node)
+        tokens = lines.cost(rows, node, left)
         if tokens > left:
             break
         rows = _Rows(min(rows.first, node.first), max(rows.last, node.last))
@@ -225,8 +232,8 @@ def _grow_by_lines(lines: _Lines, rows: _Rows, budget_tokens: int, *, up_first: 
         before = left
         for up in (up_first, not up_first):
             candidate = first - 1 if up else last + 1
-            if 0 <= candidate < lines.count and lines.tokens[candidate] <= left:
-                left -= lines.tokens[candidate]
+            if 0 <= candidate < lines.count and (tokens := lines.tokens_of(candidate)) <= left:
+                left -= tokens
                 first, last = min(first, candidate), max(last, candidate)
         if left == before:
             break

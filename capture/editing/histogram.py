@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from rapidfuzz.distance import Indel
 
+from capture.editing.myers import MAX_TOKENS, changed_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -40,7 +42,9 @@ def changes(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Change]:
         old_start, old_end, new_start, new_end = pending.pop()
         before, after = old_tokens[old_start:old_end], new_tokens[new_start:new_end]
         search = _CommonRun(before, after)
-        if search.too_frequent:
+        if search.too_frequent and len(before) + len(after) <= MAX_TOKENS:
+            removed[old_start:old_end], added[new_start:new_end] = changed_tokens(before, after)
+        elif search.too_frequent:
             _mark_shortest_script(before, after, _Marks(removed, old_start), _Marks(added, new_start))
         elif search.length == 0:
             _Marks(removed, old_start).mark(0, len(before))
@@ -102,7 +106,7 @@ class _Marks:
 
 
 def _mark_shortest_script(before: list[int], after: list[int], removed: _Marks, added: _Marks) -> None:
-    """Where every common token is too frequent to be an anchor: a shortest insert/delete script."""
+    """A shortest insert/delete script, which is found fast however long the sequences are."""
     for step in Indel.opcodes(before, after):
         if step.tag in {"delete", "replace"}:
             removed.mark(step.src_start, step.src_end)
@@ -120,7 +124,9 @@ class _CommonRun:
         self._rarest = MAX_OCCURRENCES + 1
         self._places: dict[int, list[int]] = {}
         for index, token in enumerate(before):
-            self._places.setdefault(token, []).append(index)
+            places = self._places.setdefault(token, [])
+            if len(places) <= MAX_OCCURRENCES:  # later ones are neither counted nor tried
+                places.append(index)
         found = False
         at = 0
         while at < len(after):

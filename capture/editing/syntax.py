@@ -58,6 +58,24 @@ def syntax_ranges(language_id: str, excerpt: bytes, cursor_offset: int) -> tuple
     return tuple(ranges)
 
 
+def error_count(language_id: str, text: bytes) -> int | None:
+    """How many ERROR and missing nodes the tree of ``text`` has.
+
+    None where the language is unknown or its grammar is not installed.
+    """
+    parser = _parser(language_id)
+    if parser is None:
+        return None
+    pending = [parser.parse(text).root_node]
+    count = 0
+    while pending:
+        node = pending.pop()
+        count += node.is_error or node.is_missing
+        if node.has_error:
+            pending.extend(node.children)
+    return count
+
+
 @cache
 def _parser(language_id: str) -> Parser | None:
     grammar = GRAMMARS.get(language_id)

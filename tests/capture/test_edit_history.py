@@ -52,7 +52,7 @@ def numbered(count):
 
 def replayed(text, events):
     for event in events:
-        text, _ = apply_patch(with_file_headers(event.diff, event.path), text)
+        text, _ = apply_patch(with_file_headers(event.diff, event.path), text, trust_rows=True)
     return text
 
 

@@ -1,0 +1,1 @@
+"""Scores of a prediction against what was wanted, equal to Zed's own. Pure: no I/O."""
