@@ -15,7 +15,7 @@ from random import Random
 
 from tokenizers import Tokenizer
 
-from daemon.prompts.base import NewRegion, Prompt, Refusal
+from daemon.prompts.base import NewRegion, Prompt, Refusal, TargetError
 from daemon.prompts.line_edits import (
     ADD,
     AGAIN,
@@ -77,7 +77,10 @@ def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
     region = expected_region(case, prompt)
     if region is None:
         return None
-    answer = _FORMAT.training_target(inputs, prompt, region)
+    try:
+        answer = _FORMAT.training_target(inputs, prompt, region)
+    except TargetError:
+        return None
     prompt_ids = tokenizer.encode(prompt.text).ids
     answer_ids = tokenizer.encode(answer).ids
     tokens = prompt_ids + answer_ids
