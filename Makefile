@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-system check bench student lock clean
+.PHONY: help demo test test-train test-system soak check bench student lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
+soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte (about half an hour)
+	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
+
 check: $(VENV)/train  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -56,6 +59,8 @@ check: $(VENV)/train  ## formatting, lint, types
 
 bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.documents
+	$(BIN)/python -m bench.prompts
+	$(BIN)/python -m bench.metrics
 	$(BIN)/python -m bench.engine daemon/models/student.gguf
 
 student: $(VENV)/train  ## train the embedded student anew into runs/student (about 40 minutes on two cores)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from capture.editing.line_diff import minimal_edits
 from capture.editing.positions import Position, Range, utf16_length
 from daemon.engine.messages import Counters, EngineAnswer
+from daemon.file_edits import RowsRewritten, nearest_rewrite
 
 if TYPE_CHECKING:
     from capture.editing.document import Document
@@ -72,19 +73,24 @@ def to_prediction(
 
     ``inputs`` must have been taken from the document as it is now.
     """
-    refusal = _refusal(inputs, answer, min_confidence)
-    if refusal or answer.new_region_text is None:
-        return Nothing(refusal or answer.reason or "the model predicts no edit")
-    excerpt = inputs.excerpt_bytes
-    region = excerpt[answer.region_start_bytes : answer.region_end_bytes].decode()
-    hunks = _hunks(region, _with_plain_newlines(answer.new_region_text), answer.region_start_bytes)
+    refusal = _refusal(answer, min_confidence)
+    if refusal:
+        return Nothing(refusal)
+    rewrite = (
+        nearest_rewrite(inputs, answer.file_edits, document) if answer.file_edits else _region_rewrite(inputs, answer)
+    )
+    if isinstance(rewrite, str):
+        return Nothing(rewrite)
+    new_text = _with_plain_newlines(rewrite.new_text)
+    if _control_tokens(new_text) > _control_tokens(rewrite.old_text):
+        return Nothing("the answer contains control tokens")
+    hunks = _hunks(rewrite.old_text, new_text, rewrite.start_bytes)
     if not hunks:
         return Nothing("the answer equals the current text")
-    group = _nearest_group(excerpt, hunks, inputs.cursor_offset_in_excerpt)
-    first_row = inputs.excerpt_start_row or 0
-    if first_row + excerpt.count(b"\n") == document.row_count - 1:
-        group = _off_the_last_line(excerpt, group)
-    edit = _joined(excerpt, first_row, group, document)
+    group = _nearest_group(rewrite.text, hunks, rewrite.cursor_bytes)
+    if rewrite.first_row + rewrite.text.count(b"\n") == document.row_count - 1:
+        group = _off_the_last_line(rewrite.text, group)
+    edit = _joined(rewrite.text, rewrite.first_row, group, document)
     return Prediction(
         uri=uri,
         version=document.version,
@@ -137,32 +143,35 @@ class _Hunk:
     text: str
 
 
-def _refusal(inputs: PredictionInputs, answer: EngineAnswer, min_confidence: float) -> str:
-    """Why an answer with a new region must not be shown, empty when it may."""
-    if answer.new_region_text is None:
-        return ""
+def _refusal(answer: EngineAnswer, min_confidence: float) -> str:
+    """Why nothing of an answer may be shown, empty when its edit may be looked at."""
+    if answer.new_region_text is None and not answer.file_edits:
+        return answer.reason or "the model predicts no edit"
     if not answer.stop.finished:
         return "the answer stopped before its end marker"
     if answer.confidence < min_confidence:
         return "the model is less sure than min_confidence asks for"
-    region = _region(inputs, answer)
-    if region is None:
-        return "the answer is about text outside the excerpt"
-    if _control_tokens(answer.new_region_text) > _control_tokens(region):
-        return "the answer contains control tokens"
     return ""
 
 
-def _region(inputs: PredictionInputs, answer: EngineAnswer) -> str | None:
-    """The region as it is now; None when its bounds are not places in the excerpt."""
+def _region_rewrite(inputs: PredictionInputs, answer: EngineAnswer) -> RowsRewritten | str:
+    """The region as it is now and its new text; a sentence when its bounds are no places in the excerpt."""
     start, end = answer.region_start_bytes, answer.region_end_bytes
-    if not 0 <= start <= end <= len(inputs.excerpt_bytes):
-        return None
     try:
-        inputs.excerpt_bytes[:start].decode()
-        return inputs.excerpt_bytes[start:end].decode()
+        inputs.excerpt_bytes[: max(0, start)].decode()
+        region = inputs.excerpt_bytes[max(0, start) : max(0, end)].decode()
     except UnicodeDecodeError:
-        return None
+        region = None
+    if region is None or not 0 <= start <= end <= len(inputs.excerpt_bytes):
+        return "the answer is about text outside the excerpt"
+    return RowsRewritten(
+        first_row=inputs.excerpt_start_row or 0,
+        text=inputs.excerpt_bytes,
+        start_bytes=start,
+        old_text=region,
+        new_text=answer.new_region_text or "",
+        cursor_bytes=inputs.cursor_offset_in_excerpt,
+    )
 
 
 def _with_plain_newlines(text: str) -> str:

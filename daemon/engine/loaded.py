@@ -18,7 +18,7 @@ from daemon.engine.decoder import Decoded, Decoder, DecodeRequest
 from daemon.engine.errors import ModelRefused
 from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend
 from daemon.engine.messages import EngineAnswer, ModelInfo, ModelSettings, StopReason
-from daemon.prompts.base import NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
+from daemon.prompts.base import FileEdits, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,18 +126,28 @@ class LoadedModel:
             text = decoded.answer.decode()
         except UnicodeDecodeError:
             return replace(answer, reason=NoEditReason.MALFORMED.value)
-        region = self._format.parse(inputs, prompt, text, finished=True)
-        if isinstance(region, NoEdit):
-            return replace(answer, reason=region.reason.value)
+        read = self._format.parse(inputs, prompt, text, finished=True)
+        if isinstance(read, NoEdit):
+            return replace(answer, reason=read.reason.value)
         if answer.confidence < self._min_confidence:
             unsure = (
                 f"the model is not sure enough ({answer.confidence:.2f}, its own limit is {self._min_confidence:.2f})"
             )
             return replace(answer, reason=unsure)
-        # Text of the user's own may look like a control token; new text never may.
-        if set(self._control.findall(region.text)) - set(self._control.findall(prompt.region_text)):
+        changes = (
+            [(edit.old_text, edit.new_text) for edit in read.edits]
+            if isinstance(read, FileEdits)
+            else [(prompt.region_text, read.text)]
+        )
+        if any(self._adds_control_tokens(old, new) for old, new in changes):
             return replace(answer, reason=NoEditReason.CONTROL_TOKENS.value)
-        return replace(answer, new_region_text=region.text, cursor_offset_bytes=region.cursor_offset_bytes)
+        if isinstance(read, FileEdits):
+            return replace(answer, file_edits=read.edits)
+        return replace(answer, new_region_text=read.text, cursor_offset_bytes=read.cursor_offset_bytes)
+
+    def _adds_control_tokens(self, old_text: str, new_text: str) -> bool:
+        """Text of the user's own may look like a control token; new text never may."""
+        return bool(set(self._control.findall(new_text)) - set(self._control.findall(old_text)))
 
 
 def _probe(path: str, log: Log) -> ModelFacts:

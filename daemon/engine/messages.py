@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from capture.inputs import Span
+from daemon.prompts.base import FileEdit
+
 
 class StopReason(StrEnum):
     """Why decoding ended."""
@@ -53,8 +56,9 @@ class Counters:
 class EngineAnswer:
     """The worker's reply to ``predict``.
 
-    ``new_region_text`` is None when there is no edit, and ``reason`` then says why (a sentence for status).
-    ``region_start_bytes`` and ``region_end_bytes`` locate the editable region in the excerpt.
+    Either ``new_region_text`` or ``file_edits`` is there when there is an edit; else ``reason`` says why there is
+    none (a sentence for status). ``region_start_bytes`` and ``region_end_bytes`` locate the editable region in the
+    excerpt; ``file_edits`` are to rows of files, perhaps of others than the cursor's.
     ``confidence`` is the product of the probabilities of the answer's tokens, the one that ended it included
     (not yet of those alone that differ from a copy of the region); ``seconds`` is the worker's own time.
     """
@@ -64,6 +68,7 @@ class EngineAnswer:
     region_end_bytes: int = 0
     new_region_text: str | None = None
     cursor_offset_bytes: int | None = None
+    file_edits: tuple[FileEdit, ...] = ()
     reason: str = ""
     stop: StopReason = StopReason.END_OF_SEQUENCE
     confidence: float = 1.0
@@ -78,6 +83,9 @@ class EngineAnswer:
     def from_json(cls, value: dict[str, Any]) -> EngineAnswer:
         """Read the wire form; raises TypeError on an unknown key."""
         fields = dict(value)
+        fields["file_edits"] = tuple(
+            FileEdit(**{**edit, "rows": Span.from_json(edit["rows"])}) for edit in fields.get("file_edits", ())
+        )
         fields["stop"] = StopReason(fields["stop"])
         fields["counters"] = Counters(**fields["counters"])
         return cls(**fields)

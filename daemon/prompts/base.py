@@ -35,6 +35,7 @@ class NoEditReason(Enum):
     CONTROL_TOKENS = "the answer contains control tokens"
     REVERTS = "the answer takes back what was just typed"
     WHITESPACE = "the answer changes nothing but white space"
+    INSERTS_ABOVE = "the answer inserts lines above the cursor"
     REPEATS = "the answer repeats the text that follows"
 
 

@@ -45,6 +45,8 @@ from capture.editing.substitution import (
 )
 from capture.inputs import EditEvent, PredictionInputs, Span
 from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.guards import judge, no_edit_at_sight
+from daemon.prompts.whole_region import checked_target
 
 MAX_REGION_LINES = 24
 REGION_TOKENS = 420
@@ -134,10 +136,10 @@ class LineEdits:
 
     def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
         """Apply the answer's line edits; whatever does not follow the format exactly is no edit."""
-        if not finished:
-            return NoEdit(NoEditReason.UNFINISHED)
-        if not answer:
-            return NoEdit(NoEditReason.SAID_SO)
+        refused = no_edit_at_sight(answer, finished=finished)
+        if refused is not None:
+            # The stop string of "no edit" is the whole answer, so nothing is left of it.
+            return NoEdit(NoEditReason.SAID_SO) if finished and not answer else refused
         region = _region_of(inputs, prompt.region)
         pieces = _LINE_NAME.split(answer)
         names = region.names()
@@ -158,11 +160,7 @@ class LineEdits:
         if previous == len(lines) - 1 and pieces[-1] == DELETE:
             # The last line was removed: its predecessor's terminator goes, so that no blank line stays.
             text = text.removesuffix("\n").removesuffix("\r")
-        if _CONTROL.search(text):
-            return NoEdit(NoEditReason.CONTROL_TOKENS)
-        if text == prompt.region_text:
-            return NoEdit(NoEditReason.UNCHANGED)
-        return NewRegion(text)
+        return judge(prompt.region_text, NewRegion(text), CONTROL_TOKENS)
 
     def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
         """The answer that ``parse`` turns into ``new_region``; ``<|no_edit|>`` when nothing changes."""
@@ -170,7 +168,8 @@ class LineEdits:
             return NO_EDIT
         region = _region_of(inputs, prompt.region)
         new_lines = [line.removesuffix("\r") for line in new_region.text.split("\n")]
-        return "".join(_encode(region, new_lines)) + END
+        target = "".join(_encode(region, new_lines)) + END
+        return checked_target(self, inputs, prompt, new_region, target)
 
 
 # --- the prompt's parts ------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from capture.editing.excerpt import BYTES_PER_TOKEN
+from capture.editing.unified_diff import split_lines
 from capture.inputs import ActiveBufferDiagnostic, EditEvent, RelatedExcerpt, RelatedFile, Span
+from daemon.prompts.selection import smallest
 
 MAX_EDIT_EVENTS = 6
 MAX_DIAGNOSTICS = 10
@@ -40,15 +42,8 @@ def contains_special_tokens(text: str, special_tokens: Iterable[str]) -> bool:
 
     A token that ends in a newline clashes only with a whole line equal to it, any other wherever it occurs.
     """
-    lines = text.split("\n")
-    for token in special_tokens:
-        if token.endswith("\n"):
-            line = token.removesuffix("\n")
-            if any(candidate.removesuffix("\r") == line for candidate in lines):
-                return True
-        elif token in text:
-            return True
-    return False
+    lines = frozenset(split_lines(text))
+    return any(token.removesuffix("\n") in lines if token.endswith("\n") else token in text for token in special_tokens)
 
 
 def path_components(path: str) -> list[str]:
@@ -95,17 +90,20 @@ def format_edit_history(
 def filter_redundant_excerpts(
     related_files: Iterable[RelatedFile], cursor_path: str, cursor_rows: Span
 ) -> tuple[RelatedFile, ...]:
-    """Drop the excerpts of the cursor's file that the cursor's own context already shows in full."""
+    """Drop the excerpts of the cursor's file that the cursor's own context already shows in full.
+
+    Paths are equal when their components are. Files without an excerpt, whichever they are, are dropped as well.
+    """
+    cursor_components = path_components(cursor_path)
     kept: list[RelatedFile] = []
     for file in related_files:
-        if file.path != cursor_path:
-            kept.append(file)
-            continue
-        excerpts = tuple(
-            excerpt
-            for excerpt in file.excerpts
-            if excerpt.row_range.start < cursor_rows.start or excerpt.row_range.end > cursor_rows.end
-        )
+        excerpts = file.excerpts
+        if path_components(file.path) == cursor_components:
+            excerpts = tuple(
+                excerpt
+                for excerpt in file.excerpts
+                if excerpt.row_range.start < cursor_rows.start or excerpt.row_range.end > cursor_rows.end
+            )
         if excerpts:
             kept.append(replace(file, excerpts=excerpts))
     return tuple(kept)
@@ -169,25 +167,29 @@ def _excerpts_text(excerpts: list[RelatedExcerpt], max_row: int) -> str:
 def clamp_text(text: str, max_tokens: int) -> str:
     """The whole lines at the start of the text that fit; the text itself where it fits."""
     data = text.encode()
-    limit = max_tokens * BYTES_PER_TOKEN
-    if len(data) // BYTES_PER_TOKEN <= max_tokens:
+    limit_bytes = (max_tokens + 1) * BYTES_PER_TOKEN - 1
+    if len(data) <= limit_bytes:
         return text
-    return data[: data.rfind(b"\n", 0, limit) + 1].decode()
+    return data[: data.rfind(b"\n", 0, limit_bytes) + 1].decode()
 
 
 def format_diagnostics(
     diagnostics: Sequence[ActiveBufferDiagnostic], file_marker: str, cursor_row: int | None, max_tokens: int
 ) -> str:
-    """The diagnostics nearest to the cursor row that fit, in that order; in given order without a row."""
+    """The diagnostics nearest to the cursor row that fit, in that order; in given order without a row.
+
+    Equally near ones stand as Zed has them, which above 10 diagnostics is not the given order (`selection`).
+    """
     header = f"{file_marker}diagnostics\n"
     spent = estimate_tokens(header)
     if not diagnostics or spent >= max_tokens:
         return ""
-    nearest = list(diagnostics)
+    nearest = diagnostics[:MAX_DIAGNOSTICS]
     if cursor_row is not None:
-        nearest.sort(key=lambda item: _rows_between(item.snippet_buffer_row_range, cursor_row))
+        distances = [_rows_between(item.snippet_buffer_row_range, cursor_row) for item in diagnostics]
+        nearest = [diagnostics[index] for index in smallest(distances, MAX_DIAGNOSTICS)]
     chosen: list[str] = []
-    for diagnostic in nearest[:MAX_DIAGNOSTICS]:
+    for diagnostic in nearest:
         text = _diagnostic_text(diagnostic)
         spent += estimate_tokens(text)
         if spent > max_tokens:

@@ -3,7 +3,7 @@
 Blocks that each start with ``<|file_sep|>``: related files, recent changes as before and after, the window
 before the newest change, the window now; the model writes the window as it will be. No cursor token, no line
 numbers: a window is the cursor's row and ten rows on either side. The v2 models speak another dialect (a
-shorter window with line ranges in the headers and a cursor token); it will be another ``SweepDialect``.
+shorter window with line ranges in the headers and a cursor token): ``sweep_v2.py``.
 """
 
 from __future__ import annotations
@@ -11,25 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capture.editing.histogram import Change, changes
 from capture.inputs import EditEvent, PredictionInputs, RelatedFile, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
-from daemon.prompts.event_hunks import hunks_of, lines_before_event
-from daemon.prompts.guards import (
-    is_covered,
-    judge,
-    no_edit_at_sight,
-    stops_early,
-    without_clashing_context,
-)
+from daemon.prompts.base import Answer, CountTokens, NewRegion, Prompt, Refusal
+from daemon.prompts.event_hunks import hunks_of, lines_before_event, window_before
+from daemon.prompts.guards import is_covered, without_clashing_context
 from daemon.prompts.sections import contains_special_tokens
+from daemon.prompts.whole_region import answer_budget, checked_target, read_whole_region
+from daemon.prompts.windows import cursor_row, excerpts_that_fit, newest_that_fit, rows_around, span_of_rows
 
 FILE_SEPARATOR = "<|file_sep|>"
 END_OF_TEXT = "</s>"
-# Control tokens of the Qwen2.5-Coder vocabulary, and the end token that Zed also refuses.
-CONTROL_TOKENS = (
+# Control tokens of the Qwen2.5-Coder vocabulary.
+QWEN_TOKENS = (
     FILE_SEPARATOR,
-    END_OF_TEXT,
     "<|endoftext|>",
     "<|fim_prefix|>",
     "<|fim_middle|>",
@@ -39,7 +33,7 @@ CONTROL_TOKENS = (
     "<|im_start|>",
     "<|im_end|>",
 )
-EXTRA_ANSWER_TOKENS = 64
+CONTROL_TOKENS = (*QWEN_TOKENS, END_OF_TEXT)  # Zed refuses this end token too
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ class Sweep:
         Refused when the window or its path holds control tokens, and when the window alone is over budget.
         """
         rows = self._window_rows(inputs)
-        span = _span_of_rows(inputs.excerpt_bytes, rows)
+        span = span_of_rows(inputs.excerpt_bytes, rows)
         if not is_covered(inputs, span, span):
             return Refusal.CURSOR_NOT_COVERED
         window = inputs.excerpt_bytes[span.start : span.end].decode()
@@ -79,14 +73,14 @@ class Sweep:
         original = self._window_before_newest_change(screened, rows, window)
         ending = _block(f"original/{path}", original) + _block(f"current/{path}", window)
         ending += f"{FILE_SEPARATOR}updated/{path}\n"
-        max_answer_tokens = count_tokens(window) * 3 // 2 + EXTRA_ANSWER_TOKENS
+        max_answer_tokens = answer_budget(count_tokens(window))
         left = self._dialect.context_tokens - max_answer_tokens - count_tokens(ending)
         if left < 0:
             return Refusal.OVER_BUDGET
-        changes, left = _newest_that_fit(self._change_blocks(screened.events), left, count_tokens)
+        changes, left = newest_that_fit(self._change_blocks(screened.events), left, count_tokens)
         related = _related_blocks(screened.related_files or (), min(left, self._dialect.related_tokens), count_tokens)
         return Prompt(
-            text=related + changes + ending,
+            text=related + "".join(changes) + ending,
             stop=(FILE_SEPARATOR, END_OF_TEXT),
             region=span,
             region_text=window,
@@ -96,30 +90,19 @@ class Sweep:
     def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
         """The answer is the whole new window; never raises, whatever the answer."""
         del inputs
-        refused = no_edit_at_sight(answer, finished=finished)
-        if refused is not None:
-            return refused
-        if stops_early(prompt.region_text, answer):
-            return NoEdit(NoEditReason.MALFORMED)
-        text = answer.removesuffix("\n")
-        if prompt.region_text.endswith("\n") and not text.endswith("\n"):
-            text += "\n"
-        return judge(prompt.region_text, NewRegion(text), CONTROL_TOKENS)
+        return read_whole_region(prompt.region_text, answer, CONTROL_TOKENS, finished=finished)
 
     def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
         """The new window and the separator that ends it.
 
-        ``parse`` gives the window back, with two limits: a window that ends in a blank line keeps one, and a
-        window cannot become blank.
+        Raises TargetError when ``parse`` would not give the window back: when it becomes blank, when it ends
+        in a blank line and shall not any more, when it would hold control tokens.
         """
-        del inputs, prompt
-        return f"{new_region.text}\n{FILE_SEPARATOR}"
+        return checked_target(self, inputs, prompt, new_region, f"{new_region.text}\n{FILE_SEPARATOR}")
 
     def _window_rows(self, inputs: PredictionInputs) -> Span:
-        row = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt].count(b"\n")
-        row_count = inputs.excerpt_bytes.count(b"\n") + 1
         around = self._dialect.rows_around_cursor
-        return Span(max(0, row - around), min(row_count, row + around + 1))
+        return rows_around(inputs.excerpt_bytes.count(b"\n") + 1, cursor_row(inputs), around, around)
 
     def _change_blocks(self, events: Sequence[EditEvent]) -> list[str]:
         """The newest changes, oldest first; context lines stand in both halves."""
@@ -146,66 +129,16 @@ class Sweep:
         before = lines_before_event(current, inputs.excerpt_start_row, newest)
         if before is None:
             return window
-        differences = changes(before, current)
-        start, end = _old_row(differences, rows.start), _old_row(differences, rows.end)
-        return "\n".join(before[start:end])
-
-
-def _old_row(differences: list[Change], row: int) -> int:
-    """The row in the old text that corresponds to one in the new."""
-    shift = 0
-    for change in differences:
-        if row >= change.new_end:
-            shift = change.old_end - change.new_end
-        elif row > change.new_start:
-            return change.old_start + min(row - change.new_start, change.old_end - change.old_start)
-        else:
-            break
-    return row + shift
+        return window_before(before, current, rows)
 
 
 def _block(header: str, content: str) -> str:
     return f"{FILE_SEPARATOR}{header}\n{content}\n"
 
 
-def _span_of_rows(data: bytes, rows: Span) -> Span:
-    """The bytes of whole rows, the newline of the last excluded."""
-    lines = data.split(b"\n")
-    start = sum(len(line) + 1 for line in lines[: rows.start])
-    return Span(start, start + sum(len(line) + 1 for line in lines[rows.start : rows.end]) - 1)
-
-
-def _newest_that_fit(blocks: Sequence[str], budget_tokens: int, count_tokens: CountTokens) -> tuple[str, int]:
-    """Blocks from the newest on while they fit, in their order, and the tokens left over."""
-    chosen: list[str] = []
-    left = budget_tokens
-    for block in reversed(blocks):
-        cost = count_tokens(block)
-        if cost > left:
-            break
-        left -= cost
-        chosen.insert(0, block)
-    return "".join(chosen), left
-
-
 def _related_blocks(files: Sequence[RelatedFile], budget_tokens: int, count_tokens: CountTokens) -> str:
     """Excerpts by importance while they fit, written in their original order, a block per file."""
-    candidates = sorted(
-        (excerpt.order, file_index, excerpt_index)
-        for file_index, file in enumerate(files)
-        for excerpt_index, excerpt in enumerate(file.excerpts)
+    chosen = excerpts_that_fit(
+        files, lambda file, excerpt: count_tokens(_block(file.path, excerpt.text)), budget_tokens
     )
-    chosen: set[tuple[int, int]] = set()
-    left = budget_tokens
-    for _, file_index, excerpt_index in candidates:
-        file = files[file_index]
-        left -= count_tokens(_block(file.path, file.excerpts[excerpt_index].text))
-        if left < 0:
-            break
-        chosen.add((file_index, excerpt_index))
-    blocks: list[str] = []
-    for file_index, file in enumerate(files):
-        texts = [excerpt.text for index, excerpt in enumerate(file.excerpts) if (file_index, index) in chosen]
-        if texts:
-            blocks.append(_block(file.path, "\n".join(texts)))
-    return "".join(blocks)
+    return "".join(_block(file.path, "\n".join(excerpt.text for excerpt in excerpts)) for file, excerpts in chosen)

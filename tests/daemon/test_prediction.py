@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.editing.document import Document
+from capture.editing.histogram import changes
 from capture.editing.positions import ContentChange, Position
 from capture.editing.state import EditingState
+from capture.inputs import Span
 from daemon.engine.messages import EngineAnswer, StopReason
 from daemon.prediction import Nothing, Prediction, as_ghost_text, to_prediction
+from daemon.prompts.base import FileEdit
 
 URI = "file:///x.py"
 LINE_ENDS = ("\n", "\r\n", "\r")
@@ -137,3 +142,89 @@ def test_text_that_holds_a_control_token_already_may_keep_it():
     document, prediction = predict('end = "<|im_end|>"  # old\n', 'end = "<|im_end|>"  # new\n')
     assert isinstance(prediction, Prediction)
     assert applied(document, prediction).endswith("# new\n")
+
+
+def predict_edits(text, edits, cursor=START, **answer):
+    """The prediction when the model answers with edits of rows of files."""
+    state = EditingState(lambda: 0.0)
+    document = state.open(URI, text, path="x.py", version=3)
+    answered = EngineAnswer(1, file_edits=tuple(edits), **answer)
+    found = to_prediction(state.inputs(URI, cursor), answered, URI, document, min_confidence=0.5)
+    return document, found
+
+
+def in_x(first, end, old_text, new_text):
+    return FileEdit("x.py", Span(first, end), old_text, new_text)
+
+
+def row_edits(before, after):
+    """The edits of whole rows between two texts, as a format says them."""
+    old, new = ([line + "\n" for line in text] for text in (before, after))
+    return [
+        in_x(c.old_start, c.old_end, "".join(old[c.old_start : c.old_end]), "".join(new[c.new_start : c.new_end]))
+        for c in changes(old, new)
+    ]
+
+
+@given(lines, lines, st.sampled_from(LINE_ENDS), st.booleans(), st.integers(0, 8))
+def test_edits_of_rows_one_after_the_other_make_the_predicted_text(before, after, line_end, closed, row):
+    """With a last row that a line end closes and without one."""
+    text = line_end.join([*before, ""] if closed else before)
+    for _ in range(20):
+        document = Document(text)
+        rows = [document.line(number) for number in range(document.row_count - closed)]
+        document, prediction = predict_edits(text, row_edits(rows, after), Position(min(row, len(rows) - 1), 0))
+        if isinstance(prediction, Nothing):
+            break
+        assert prediction.replaced == tuple(document.text_in(edit.range) for edit in prediction.edits)
+        changed = applied(document, prediction)
+        assert changed != text
+        text = changed
+    document = Document(text)
+    assert [document.line(number) for number in range(document.row_count)] == ([*after, ""] if closed else after)
+
+
+def test_the_edit_nearest_to_the_cursor_is_shown_however_far_it_is():
+    text = "".join(f"row_{row} = {row}\n" for row in range(9000))  # more than any excerpt holds
+    edits = [in_x(row, row + 1, f"row_{row} = {row}\n", "new\n") for row in (10, 8000)]
+    for cursor, row in ((0, 10), (8999, 8000), (10, 10)):
+        _, prediction = predict_edits(text, edits, Position(cursor, 0))
+        assert [edit.range.start.line for edit in prediction.edits] == [row]
+
+
+def test_an_edit_of_text_that_has_changed_is_passed_over():
+    stale, held = in_x(0, 1, "old\n", "x\n"), in_x(2, 3, "c\n", "y\n")
+    document, prediction = predict_edits("a\nb\nc\nd\n", [stale, held])
+    assert applied(document, prediction) == "a\nb\ny\nd\n"
+    for edit in (stale, in_x(3, 9, "d\n", "x\n"), in_x(-1, 0, "", "x\n"), in_x(1, 1, "b\n", "x\n")):
+        _, found = predict_edits("a\nb\nc\nd\n", [edit])
+        assert isinstance(found, Nothing)
+        assert "does not stand in the document" in found.reason
+
+
+def test_edits_of_other_files_alone_are_named_and_not_shown():
+    there = FileEdit("src/y.py", Span(0, 1), "a\n", "b\n")
+    _, found = predict_edits("a\n", [there])
+    assert found == Nothing("the model predicts an edit in another file: src/y.py; this surface cannot show it")
+    document, prediction = predict_edits("a\n", [there, in_x(0, 1, "a\n", "c\n")])
+    assert applied(document, prediction) == "c\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "answer", "reason"),
+    [
+        (in_x(0, 1, "a\n", "a\n"), {}, "equals the current text"),
+        (in_x(0, 1, "a\n", "<|im_end|>\n"), {}, "control tokens"),
+        (in_x(0, 1, "a\n", "b\n"), {"confidence": 0.4}, "min_confidence"),
+        (in_x(0, 1, "a\n", "b\n"), {"stop": StopReason.DEADLINE}, "end marker"),
+    ],
+)
+def test_edits_of_rows_pass_the_same_gates(edit, answer, reason):
+    _, found = predict_edits("a\nb\n", [edit], **answer)
+    assert isinstance(found, Nothing)
+    assert reason in found.reason
+
+
+def test_edits_of_rows_reach_the_hub_as_they_left_the_worker():
+    answer = EngineAnswer(7, file_edits=(in_x(3, 4, "old\n", "größe\n"), in_x(9, 9, "", "new\n")))
+    assert EngineAnswer.from_json(json.loads(json.dumps(answer.to_json()))) == answer

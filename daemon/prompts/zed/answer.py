@@ -20,7 +20,7 @@ from daemon.prompts.sections import ends_with_newline
 from daemon.prompts.zed.format import CURSOR_MARKER, ZetaFormat
 from daemon.prompts.zed.prompt import zeta_ranges
 
-# A patch of so few lines is file headers and no hunk. So is, to Zed, a one-line change without headers.
+# A patch of so few lines is file headers and no hunk.
 EMPTY_PATCH_LINES = 3
 
 
@@ -47,10 +47,15 @@ def parse_output(inputs: PredictionInputs, zeta: ZetaFormat, output: str) -> Par
     """The new region as Zed reads it; raises MarkerError. It may end in a newline the old one lacks."""
     editable, _ = zeta_ranges(inputs, zeta)
     region = inputs.excerpt_bytes[editable.start : editable.end]
-    cursor = inputs.cursor_offset_in_excerpt - editable.start
-    new_region = zeta.region.read(region, output.removesuffix(zeta.end_marker).encode(), cursor).decode()
-    text, cursor_offset = take_cursor(new_region)
-    return ParsedOutput(text, editable, cursor_offset)
+    answer = output.removesuffix(zeta.end_marker).encode()
+    if zeta.read_span is None:
+        replaced = editable
+        new_region = zeta.region.read(region, answer, inputs.cursor_offset_in_excerpt - editable.start)
+    else:
+        span, new_region = zeta.read_span(region, answer)
+        replaced = Span(editable.start + span.start, editable.start + span.end)
+    text, cursor_offset = take_cursor(new_region.decode())
+    return ParsedOutput(text, replaced, cursor_offset)
 
 
 def take_cursor(text: str) -> tuple[str, int | None]:
@@ -71,11 +76,16 @@ def cursor_position(inputs: PredictionInputs, parsed: ParsedOutput) -> CursorPos
 
 def region_to_patch(inputs: PredictionInputs, parsed: ParsedOutput) -> str:
     """A patch of one hunk that shows the whole region, cursor inline; rows count from the excerpt's start."""
+    return excerpt_patch(inputs.cursor_path, inputs.excerpt_bytes, 0, parsed)
+
+
+def excerpt_patch(path: str, excerpt: bytes, excerpt_start_row: int, parsed: ParsedOutput) -> str:
+    """The same for any excerpt of a file, which starts at a row of it (0-based)."""
     span = parsed.range_in_excerpt
-    old = inputs.excerpt_bytes[span.start : span.end].decode()
+    old = excerpt[span.start : span.end].decode()
     old_text = ends_with_newline(old) if old else ""
     new = parsed.new_editable_region
-    start_row = inputs.excerpt_bytes[: span.start].count(b"\n")
+    start_row = excerpt_start_row + excerpt[: span.start].count(b"\n")
     hunks = write_hunks(
         old_text,
         ends_with_newline(new) if new else "",
@@ -83,7 +93,7 @@ def region_to_patch(inputs: PredictionInputs, parsed: ParsedOutput) -> str:
         new_start_row=start_row,
         context_lines=old_text.count("\n"),
     )
-    return with_file_headers(encode_cursor(hunks, parsed.cursor_offset), inputs.cursor_path)
+    return with_file_headers(encode_cursor(hunks, parsed.cursor_offset), path.lstrip("/"))
 
 
 def expected_output(inputs: PredictionInputs, zeta: ZetaFormat, patch: str, cursor_offset: int | None) -> str:
@@ -93,9 +103,20 @@ def expected_output(inputs: PredictionInputs, zeta: ZetaFormat, patch: str, curs
     PatchError when the patch does not apply to the region.
     """
     editable, _ = zeta_ranges(inputs, zeta)
-    old = ends_with_newline(inputs.excerpt_bytes[editable.start : editable.end].decode())
+    region = inputs.excerpt_bytes[editable.start : editable.end].decode()
+    old = ends_with_newline(region) if region else ""
+    written = None if zeta.patch_target is None else zeta.patch_target(old, patch, cursor_offset)
+    if written is not None:
+        return written
     new, first_hunk_offset = old, None
-    if len(split_lines(patch)) > EMPTY_PATCH_LINES:
+    if not is_empty_patch(patch):
         new, first_hunk_offset = apply_patch(patch, old)
-    cursor = None if cursor_offset is None else cursor_offset + (first_hunk_offset or 0)
+    cursor = None
+    if cursor_offset is not None:
+        cursor = min(cursor_offset + (first_hunk_offset or 0), len(new.encode()))
     return zeta.region.write(old.encode(), new.encode(), cursor).decode() + zeta.end_marker
+
+
+def is_empty_patch(patch: str) -> bool:
+    """Whether Zed takes a patch for one that changes nothing; also a one-line change without file headers."""
+    return len(split_lines(patch)) <= EMPTY_PATCH_LINES

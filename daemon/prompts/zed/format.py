@@ -1,7 +1,7 @@
 """One Zeta prompt format as a row of constants and a way to write and read the editable region.
 
-The shared machinery (``zeta_prompt``, ``zeta_answer``, ``zeta``) works from such a row; each family's file
-defines its rows. Constants are those of Zed's `ZetaFormat` at 09adbb01. Knows nothing of inputs.
+The shared machinery (``prompt``, ``answer``, ``safe``) works from such a row; each family's file defines its
+rows. Constants are those of Zed's `ZetaFormat` at 09adbb01. Knows nothing of any one format.
 """
 
 from __future__ import annotations
@@ -69,6 +69,30 @@ class Layout(Protocol):
         ...
 
 
+class Prefill(Protocol):
+    """How much of the region the prompt already writes for the model."""
+
+    def __call__(self, region: bytes) -> bytes:
+        """The start of the region that the answer begins with, on a character boundary."""
+        ...
+
+
+class ReadSpan(Protocol):
+    """How a format reads an answer that replaces a part of the region only."""
+
+    def __call__(self, region: bytes, answer: bytes) -> tuple[Span, bytes]:
+        """The bytes of the region that are replaced, and the new text; raises MarkerError."""
+        ...
+
+
+class PatchTarget(Protocol):
+    """How a format writes the answer to a patch itself, rather than to the text the patch leads to."""
+
+    def __call__(self, old_text: str, patch: str, cursor_offset: int | None) -> str | None:
+        """The whole answer, end marker included; None where ``region.write`` should write it."""
+        ...
+
+
 class ChooseRanges(Protocol):
     """How a format chooses the editable and the context range (bytes of the excerpt)."""
 
@@ -79,21 +103,51 @@ class ChooseRanges(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """The control tokens of a tokenizer family that structure a prompt."""
+    """The control tokens of a tokenizer family.
+
+    The first four structure a prompt; ``ends`` are those a model of the family may stop with, ``others`` have
+    no use here and only must not stand in a prompt.
+    """
 
     suffix: str
     prefix: str
     middle: str
     file: str
+    ends: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 # ByteDance Seed-Coder; U+2581 inside the end-of-sequence token.
-SEED_CODER = SpecialTokens("<[fim-suffix]>", "<[fim-prefix]>", "<[fim-middle]>", "<filename>")
 SEED_CODER_END_OF_SEQUENCE = "<[end\u2581of\u2581sentence]>"
+SEED_CODER = SpecialTokens(
+    suffix="<[fim-suffix]>",
+    prefix="<[fim-prefix]>",
+    middle="<[fim-middle]>",
+    file="<filename>",
+    ends=(SEED_CODER_END_OF_SEQUENCE,),
+    others=("<[begin\u2581of\u2581sentence]>",),
+)
+
+# Qwen2.5-Coder and later.
+QWEN_END_OF_TURN = "<|im_end|>"
+QWEN = SpecialTokens(
+    suffix="<|fim_suffix|>",
+    prefix="<|fim_prefix|>",
+    middle="<|fim_middle|>",
+    file="<|file_sep|>",
+    ends=("<|endoftext|>", QWEN_END_OF_TURN),
+    others=("<|im_start|>", "<|fim_pad|>", "<|repo_name|>"),
+)
+
+
+def no_prefill(region: bytes) -> bytes:
+    """Nothing: the model writes its whole answer."""
+    del region
+    return b""
 
 
 @dataclass(frozen=True, slots=True)
-class ZetaFormat:
+class ZetaConstants:
     """Constants of one format; token numbers are estimates (bytes // 3).
 
     ``clash_tokens`` are looked for in the excerpt (see ``sections.contains_special_tokens``);
@@ -111,9 +165,18 @@ class ZetaFormat:
     end_marker: str  # empty where an answer ends at the end of the sequence
     instruction_part: str
     response_part: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZetaFormat(ZetaConstants):
+    """A format that rewrites one region around the cursor; ``read_span`` and ``patch_target`` are rarely there."""
+
     region: RegionCodec
     layout: Layout
     ranges: ChooseRanges = ranges_of_inputs
+    prefill: Prefill = no_prefill
+    read_span: ReadSpan | None = None
+    patch_target: PatchTarget | None = None
 
 
 def parse_format_name(name: str) -> str:

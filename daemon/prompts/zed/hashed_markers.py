@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count, pairwise
 
 from capture.inputs import PredictionInputs, RelatedExcerpt, RelatedFile, Span
+from daemon.prompts.guards import is_boundary
 from daemon.prompts.sections import path_components
 from daemon.prompts.zed.marker_spans import MarkerError, changed_span, one_block
 from daemon.prompts.zed.markers import V0618_LIMITS, blocks_with_cursor, join_on_own_lines, marker_offsets
@@ -22,7 +24,11 @@ FNV_PRIME = 0x100000001B3
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 ID_LENGTH = 4
 BITS_PER_CHARACTER = 6
-TAG = re.compile(rb"<\|marker_([A-Za-z0-9_-]+)\|>")
+ID_MASK = (1 << (ID_LENGTH * BITS_PER_CHARACTER)) - 1
+FNV_LOW_PRIME = FNV_PRIME & ID_MASK
+# Anything may stand where an id belongs: it is then the id of no marker.
+TAG_START = b"<|marker_"
+TAG = re.compile(rb"<\|marker_(.*?)\|>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,15 @@ class HashedMarker:
         return b"<|marker_" + self.id.encode() + b"|>"
 
 
+@lru_cache(maxsize=4096)  # from one key press to the next nearly all blocks stay what they are
 def marker_id(block: bytes, seed: int) -> str:
-    """Four characters of FNV-1a over the seed (8 bytes, little end first) and the block, low bits first."""
-    value = FNV_OFFSET_BASIS
+    """Four characters of FNV-1a over the seed (8 bytes, little end first) and the block, low bits first.
+
+    The low bits of a product depend on the low bits of its factors alone, so the upper 40 are never computed.
+    """
+    value = FNV_OFFSET_BASIS & ID_MASK
     for byte in seed.to_bytes(8, "little") + block:
-        value = (value ^ byte) * FNV_PRIME % (1 << 64)
+        value = (value ^ byte) * FNV_LOW_PRIME & ID_MASK
     return "".join(ALPHABET[(value >> (BITS_PER_CHARACTER * place)) % len(ALPHABET)] for place in range(ID_LENGTH))
 
 
@@ -80,7 +90,11 @@ def write_hashed(text: bytes, markers: Sequence[HashedMarker], cursor_offset: in
 
 def encode_hashed(old: bytes, new: bytes, cursor_offset_in_new: int | None) -> bytes:
     """One answer block that turns ``old`` into ``new``; a repeated tag where nothing changed."""
-    markers = hashed_markers(old)
+    return encode_between(old, new, hashed_markers(old), cursor_offset_in_new)
+
+
+def encode_between(old: bytes, new: bytes, markers: Sequence[HashedMarker], cursor_offset_in_new: int | None) -> bytes:
+    """The same with markers that ``old`` has already, in the order of their offsets."""
     span = changed_span(old, new, [marker.offset for marker in markers], cursor_offset_in_new)
     tags = [markers[span.first].tag, markers[span.last].tag]
     if span.first == span.last:
@@ -99,34 +113,48 @@ class HashedSpan:
 
 def extract_hashed_span(answer: bytes) -> HashedSpan:
     """The text between the first and the last tag, tags in between left out; raises MarkerError."""
-    found = list(TAG.finditer(answer))
-    if len(found) < 2:
+    first = TAG.search(answer)
+    last = TAG.match(answer, max(answer.rfind(TAG_START), 0))
+    if first is None or last is None or first.start() == last.start():
         raise MarkerError("a span needs a start and an end marker")
-    first, last = found[0], found[-1]
+    if first[1] == last[1]:
+        raise MarkerError("the start and the end marker are the same")
     content = answer[first.end() : last.start()].removeprefix(b"\n")
-    content = re.sub(TAG.pattern + rb"\n?", b"", content)
-    return HashedSpan(first[1].decode(), last[1].decode(), content)
+    return HashedSpan(first[1].decode(), last[1].decode(), _without_tags(content))
 
 
 def extract_region(answer: bytes) -> bytes | None:
-    """The text between the first and the last tag, None when there are no two tags."""
-    try:
-        return extract_hashed_span(answer).content
-    except MarkerError:
+    """The text between the first and the last tag less up to two line breaks at its end.
+
+    None when there are no two tags, or one begins that does not end.
+    """
+    found = list(TAG.finditer(answer))
+    if len(found) < 2 or TAG_START in answer[found[-1].end() :]:
         return None
+    content = answer[found[0].end() : found[-1].start()].removeprefix(b"\n").removesuffix(b"\n")
+    return _without_tags(content).removesuffix(b"\n")
+
+
+def _without_tags(content: bytes) -> bytes:
+    """The content less its tags; the line break behind a tag goes with it."""
+    return re.sub(TAG.pattern + rb"\n?", b"", content, flags=re.DOTALL)
 
 
 def related_file_patch_path(cursor_path: str, related_path: str) -> str:
     """The path of a related file as patches name it: without its worktree root where it has one.
 
     The first component is a root when the rest is the cursor's path, or when the cursor's path starts with
-    another component.
+    another component; a path without a root stays as it is written.
     """
     related, cursor = path_components(related_path), path_components(cursor_path)
     root, rest = related[:1], related[1:]
-    if rest and (rest == cursor or root != cursor[:1]):
-        return "/".join(rest)
-    return "/".join(related)
+    has_root = rest == cursor or (bool(rest) and root != cursor[:1])
+    return "/".join(rest) if has_root else related_path
+
+
+def shown_path(cursor_path: str, related_path: str) -> str:
+    """The same as prompts and patches write it, component by component."""
+    return "/".join(path_components(related_file_patch_path(cursor_path, related_path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,47 +167,55 @@ class CursorPlace:
 
 
 def locate_cursor(inputs: PredictionInputs) -> CursorPlace | None:
-    """Find the current-file excerpt that holds the cursor; None without a start row or such an excerpt."""
-    if inputs.excerpt_start_row is None:
+    """Find the first excerpt of the cursor's file that holds the cursor; None where there is none.
+
+    None too without a start row, and where an excerpt on the way has fewer lines than its rows.
+    """
+    cursor = inputs.cursor_offset_in_excerpt
+    if inputs.excerpt_start_row is None or not 0 <= cursor <= len(inputs.excerpt_bytes):
         return None
-    before = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt]
+    if not is_boundary(inputs.excerpt_bytes, cursor):
+        return None
+    before = inputs.excerpt_bytes[:cursor]
     row = inputs.excerpt_start_row + before.count(b"\n")
     column = len(before) - (before.rfind(b"\n") + 1)
     for file_index, file in enumerate(inputs.related_files or ()):
-        if not _is_cursor_file(inputs, file):
+        if not is_cursor_file(inputs, file):
             continue
         for excerpt_index, excerpt in enumerate(file.excerpts):
-            offset = _offset_in(excerpt, row, column)
-            if excerpt.context_source == "current_file" and offset is not None:
+            if not excerpt.row_range.start <= row <= excerpt.row_range.end:
+                continue
+            lines = excerpt.text.encode().split(b"\n")
+            row_in_excerpt = row - excerpt.row_range.start
+            if row_in_excerpt >= len(lines):
+                return None
+            line, is_last = lines[row_in_excerpt], row_in_excerpt == len(lines) - 1
+            if column <= len(line if is_last else line.removesuffix(b"\r")):
+                offset = sum(len(passed) + 1 for passed in lines[:row_in_excerpt]) + column
                 return CursorPlace(file_index, excerpt_index, offset)
     return None
 
 
-def _offset_in(excerpt: RelatedExcerpt, row: int, column: int) -> int | None:
-    lines = excerpt.text.encode().split(b"\n")
-    row_in_excerpt = row - excerpt.row_range.start
-    if not 0 <= row_in_excerpt < len(lines) or column > len(lines[row_in_excerpt]):
-        return None
-    return sum(len(line) + 1 for line in lines[:row_in_excerpt]) + column
-
-
-def _is_cursor_file(inputs: PredictionInputs, file: RelatedFile) -> bool:
-    return inputs.cursor_path in (file.path, related_file_patch_path(inputs.cursor_path, file.path))
+def is_cursor_file(inputs: PredictionInputs, file: RelatedFile) -> bool:
+    """Whether a related file is the one the cursor is in, perhaps under its worktree root."""
+    patch_path = related_file_patch_path(inputs.cursor_path, file.path)
+    return path_components(patch_path) == path_components(inputs.cursor_path)
 
 
 def ensure_cursor_file_excerpt(inputs: PredictionInputs) -> PredictionInputs:
     """Inputs whose related files show the cursor, its own excerpt put in for others of that file if need be.
 
-    Returns them as they are when the cursor is covered already or the excerpt's start row is unknown.
+    Returns them as they are when the cursor is covered already, the excerpt is empty or its start row is
+    unknown.
     """
-    if inputs.excerpt_start_row is None or locate_cursor(inputs) is not None:
+    if inputs.excerpt_start_row is None or not inputs.cursor_excerpt or locate_cursor(inputs) is not None:
         return inputs
     start = inputs.excerpt_start_row
     rows = Span(start, start + inputs.cursor_excerpt.count("\n"))
     excerpt = RelatedExcerpt(rows, inputs.cursor_excerpt, context_source="current_file")
     files = list(inputs.related_files or ())
     for index, file in enumerate(files):
-        if _is_cursor_file(inputs, file):
+        if is_cursor_file(inputs, file):
             files[index] = replace(file, max_row=max(file.max_row, rows.end), excerpts=(excerpt,))
             break
     else:

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from daemon.prompts.zed.markers import (
     V0316_LIMITS,
@@ -27,9 +27,15 @@ from daemon.prompts.zed.markers import (
     relative_tag,
 )
 
-# A number with more digits than any marker has is ordinary text.
-NUMBERED_TAG = re.compile(rb"<\|marker_\+?([0-9]{1,18})\|>")
-RELATIVE_TAG = re.compile(rb"<\|marker([-+][0-9]{1,18})\|>")
+# Numbers that Rust's usize and isize hold; others are ordinary text, as are tags without a number.
+NUMBERED_TAG = re.compile(rb"<\|marker_\+?0*([0-9]{1,20})\|>")
+RELATIVE_TAG = re.compile(rb"<\|marker([-+]?)0*([0-9]{1,19})\|>")
+NUMBERED_VALUES = range(1 << 64)
+RELATIVE_VALUES = range(-(1 << 63), 1 << 63)
+
+# What is left out of an answer of V0306: whatever stands in the place of a number, and a line end behind the tag.
+ANY_TAG = re.compile(rb"<\|marker_.*?\|>\n?", re.DOTALL)
+TAG_START = b"<|marker_"
 
 
 class MarkerError(ValueError):
@@ -52,14 +58,17 @@ class TaggedSpan:
 def read_span(answer: bytes, pattern: re.Pattern[bytes] = NUMBERED_TAG) -> TaggedSpan:
     """Find the tags of an answer; text outside the first and the last tag is ignored.
 
-    Raises MarkerError when there are fewer than two tags.
+    ``pattern`` is NUMBERED_TAG or RELATIVE_TAG. Raises MarkerError when there are fewer than two tags.
     """
-    found = list(pattern.finditer(answer))
+    possible = NUMBERED_VALUES if pattern is NUMBERED_TAG else RELATIVE_VALUES
+    found = [
+        (match, value) for match in pattern.finditer(answer) if (value := int(b"".join(match.groups()))) in possible
+    ]
     if len(found) < 2:
         counted = "only one marker tag" if found else "no marker tag"
         raise MarkerError(f"{counted} in the answer; a span needs two")
-    text = b"".join(answer[left.end() : right.start()] for left, right in pairwise(found))
-    return TaggedSpan(tuple(int(match[1]) for match in found), text)
+    text = b"".join(answer[left.end() : right.start()] for (left, _), (right, _) in pairwise(found))
+    return TaggedSpan(tuple(value for _, value in found), text)
 
 
 def apply_numbered(old: bytes, answer: bytes, limits: BlockLimits) -> bytes:
@@ -77,32 +86,43 @@ def apply_relative(old: bytes, answer: bytes, cursor_offset_in_old: int | None) 
 
 def _replace(old: bytes, span: TaggedSpan, offsets: list[int], *, first_index: int) -> bytes:
     """Put the span's text between the offsets its tags name; a tag's value counts from ``first_index``."""
-    start, end = first_index + span.tags[0], first_index + span.tags[-1]
-    if start < 0 or end < 0:
-        raise MarkerError("a marker lies before the region")
     if span.says_no_edit:
         return old
-    if start > end:
+    start, end = _span_offsets(offsets, first_index + span.tags[0], first_index + span.tags[-1])
+    return old[:start] + span.text + old[end:]
+
+
+def _span_offsets(offsets: list[int], first: int, last: int) -> tuple[int, int]:
+    """The offsets of two markers by index; raises MarkerError where there are none such or they stand reversed."""
+    if not (0 <= first < len(offsets) and 0 <= last < len(offsets)):
+        raise MarkerError("a marker lies outside the region")
+    if offsets[first] > offsets[last]:
         raise MarkerError("the first marker comes after the last")
-    if end >= len(offsets):
-        raise MarkerError("a marker lies behind the region")
-    return old[: offsets[start]] + span.text + old[offsets[end] :]
+    return offsets[first], offsets[last]
 
 
 def apply_on_own_lines(old: bytes, answer: bytes) -> bytes:
-    """The new region for an answer of V0306, whose tags stand on their own lines; raises MarkerError."""
-    found = list(NUMBERED_TAG.finditer(answer))
-    if len(found) < 2 or found[0][1] == found[-1][1]:
+    """The new region for an answer of V0306, whose tags stand on their own lines; raises MarkerError.
+
+    The first and the last tag must have numbers; whatever is tagged in between is left out.
+    """
+    last_start = answer.rfind(TAG_START)
+    first, text_start = _number_at(answer, answer.find(TAG_START))
+    last, _ = _number_at(answer, last_start)
+    if first == last:
         raise MarkerError("a span needs two different marker tags")
-    text = answer[found[0].end() : found[-1].start()].removeprefix(b"\n")
-    text = re.sub(NUMBERED_TAG.pattern + rb"\n?", b"", text)
-    offsets = marker_offsets(old, V0316_LIMITS)
-    start, end = int(found[0][1]) - 1, int(found[-1][1]) - 1
-    if not 0 <= start <= end < len(offsets):
-        raise MarkerError("the markers name no span of the region")
-    old_text = old[offsets[start] : offsets[end]]
-    text = newline_terminated(text) if old_text.endswith(b"\n") else text.removesuffix(b"\n")
-    return old[: offsets[start]] + text + old[offsets[end] :]
+    text = ANY_TAG.sub(b"", answer[text_start:last_start].removeprefix(b"\n"))
+    start, end = _span_offsets(marker_offsets(old, V0316_LIMITS), first - 1, last - 1)
+    text = newline_terminated(text) if old[start:end].endswith(b"\n") else text.removesuffix(b"\n")
+    return old[:start] + text + old[end:]
+
+
+def _number_at(answer: bytes, tag_start: int) -> tuple[int, int]:
+    """The number of the tag that starts here and the offset behind the tag; raises MarkerError."""
+    match = NUMBERED_TAG.match(answer, max(tag_start, 0))
+    if match is None or int(match[1]) not in NUMBERED_VALUES:
+        raise MarkerError("no marker tag with a number where the answer needs one")
+    return int(match[1]), match.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +140,20 @@ class ChangedSpan:
 
 
 def changed_span(old: bytes, new: bytes, offsets: list[int], cursor_offset_in_new: int | None) -> ChangedSpan:
-    """Find the blocks of ``old``, cut at ``offsets``, that differ from ``new``."""
+    """Find the blocks of ``old``, cut at ``offsets``, that differ from ``new``; at least one where any does."""
     if old == new:
         nearest = nearest_marker(offsets, cursor_offset_in_new) - 1
         return ChangedSpan(nearest, nearest, offsets[nearest], offsets[nearest])
-    change = _Change.between(old, new)
-    first = bisect_right(offsets, change.start) - 1
-    last = min(bisect_left(offsets, change.old_end), len(offsets) - 1)
+    first, last = _Change.between(old, new).markers(offsets)
     if first == last:
         if last < len(offsets) - 1:
             last += 1
         else:
             first -= 1
+    return _span_of(old, new, offsets, first, last)
+
+
+def _span_of(old: bytes, new: bytes, offsets: list[int], first: int, last: int) -> ChangedSpan:
     return ChangedSpan(first, last, offsets[first], len(new) - (len(old) - offsets[last]))
 
 
@@ -169,19 +191,28 @@ def _encode_glued(
     if span.first > span.last:  # an empty old region: both markers stand at 0, and Zed writes only one
         return tag(span.last)
     change = _Change.between(old, new)
-    inner = [min(change.in_new(offset, new), span.end) for offset in offsets[span.first + 1 : span.last]]
-    boundaries = [span.start, *inner, span.end]
+    inner = [change.in_new(offset, new, span) for offset in offsets[span.first + 1 : span.last]]
+    boundaries = [*accumulate([span.start, *inner], max), span.end]
     blocks = blocks_with_cursor(new, boundaries, cursor_offset_in_new)
     tagged = [tag(index) + block for index, block in enumerate(blocks, span.first)]
     return b"".join(tagged) + tag(span.last)
 
 
-def encode_on_own_lines(old: bytes, new: bytes, cursor_offset_in_new: int | None, end_marker: bytes) -> bytes:
-    """The answer of V0306 in its documented form: two tags on their own lines, or NO_EDITS."""
-    offsets = marker_offsets(old, V0316_LIMITS)
-    span = changed_span(old, new, offsets, cursor_offset_in_new)
-    if span.first == span.last:
+def encode_on_own_lines(
+    old: bytes, new: bytes, cursor_offset_in_new: int | None, end_marker: bytes, *, readable: bool = False
+) -> bytes:
+    """The answer of V0306 in its documented form: two tags on their own lines, or NO_EDITS.
+
+    For text put in where a marker stands, Zed writes that marker twice, which its own parser refuses; a
+    ``readable`` answer spans the block beside it.
+    """
+    if old == new:
         return b"NO_EDITS\n" + end_marker
+    offsets = marker_offsets(old, V0316_LIMITS)
+    if readable:
+        span = changed_span(old, new, offsets, cursor_offset_in_new)
+    else:
+        span = _span_of(old, new, offsets, *_Change.between(old, new).markers(offsets))
     tags = [numbered_tag(span.first), numbered_tag(span.last)]
     return one_block(new, span, cursor_offset_in_new, tags) + b"\n" + end_marker
 
@@ -210,11 +241,19 @@ class _Change:
         suffix = next((i for i in range(limit) if old[-1 - i] != new[-1 - i]), limit)
         return cls(start, len(old) - suffix, len(new) - suffix)
 
-    def in_new(self, offset: int, new: bytes) -> int:
+    def markers(self, offsets: list[int]) -> tuple[int, int]:
+        """Indices of the last marker before the change and the first behind it; the same where text is put in."""
+        return bisect_right(offsets, self.start) - 1, min(bisect_left(offsets, self.old_end), len(offsets) - 1)
+
+    def in_new(self, offset: int, new: bytes, span: ChangedSpan) -> int:
         """Where a boundary inside the change belongs in the new text: in proportion, at a line start."""
         share = (offset - self.start) * (self.new_end - self.start) // (self.old_end - self.start)
         mapped = self.start + share
-        if new[mapped - 1 : mapped] == b"\n":
+        while mapped < span.end and new[mapped] & 0xC0 == 0x80:
+            mapped -= 1
+        if mapped >= span.end:
+            return span.end
+        if mapped == span.start or new[mapped - 1 : mapped] == b"\n":
             return mapped
-        newline = new.find(b"\n", mapped)
-        return len(new) if newline < 0 else newline + 1
+        newline = new.find(b"\n", mapped, span.end)
+        return newline + 1 if newline >= 0 else max(span.start, new.rfind(b"\n", span.start, mapped) + 1)

@@ -166,17 +166,23 @@ def relative_tag(distance: int) -> bytes:
 def v0327_editable_range(text: bytes, cursor_offset: int, editable_tokens: int) -> Span:
     """The region of V0327: a window of bytes around the cursor, cut back to markers inside it.
 
-    The window is ``3 * editable_tokens`` bytes, widened to whole lines; its first block goes when the cursor
-    is behind it, its last when the cursor is before it.
+    The window is ``3 * editable_tokens`` bytes, moved where the text ends, widened to whole lines; its first
+    block goes when the cursor is not in it, its last when the cursor is before it or where it starts.
     """
-    half = editable_tokens * BYTES_PER_TOKEN // 2
-    start = text.rfind(b"\n", 0, max(0, cursor_offset - half)) + 1
-    end = text.find(b"\n", min(len(text), cursor_offset + half))
-    window = Span(start, len(text) if end < 0 else end)
-    offsets = [start + offset for offset in marker_offsets(text[window.start : window.end], V0318_LIMITS)]
+    window = _window(text, cursor_offset, max(1, editable_tokens * BYTES_PER_TOKEN))
+    offsets = [window.start + offset for offset in marker_offsets(text[window.start : window.end], V0318_LIMITS)]
     if len(offsets) < 3:
         return window
-    return Span(
-        offsets[1] if cursor_offset >= offsets[1] else window.start,
-        offsets[-2] if cursor_offset < offsets[-2] else window.end,
-    )
+    cursor = min(max(cursor_offset, window.start), window.end)
+    start = offsets[1] if cursor >= offsets[1] else window.start
+    end = offsets[-2] if cursor <= offsets[-2] else window.end
+    # The cursor stands at the only marker between two blocks: it is in the second.
+    return Span(start, end if start < end else window.end)
+
+
+def _window(text: bytes, cursor_offset: int, length_bytes: int) -> Span:
+    """Whole lines, the last one's newline included, that hold so many bytes around the cursor."""
+    end = min(max(0, cursor_offset - length_bytes // 2) + length_bytes, len(text))
+    start = max(0, min(cursor_offset - length_bytes // 2, end - length_bytes))
+    newline = text.find(b"\n", end)
+    return Span(text.rfind(b"\n", 0, start) + 1, len(text) if newline < 0 else newline + 1)

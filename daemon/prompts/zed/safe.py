@@ -1,7 +1,8 @@
 """The Zeta formats behind the daemon's interface: Zed's prompts, and a reading of answers that is not Zed's.
 
 Zed trusts an answer: an empty or truncated one deletes the region, and sentinels become text. Here such
-answers are no edit. Knows nothing of any one format beyond its ``ZetaFormat``.
+answers are no edit, and what would not be read back is not taught. Knows nothing of any one format beyond its
+``ZetaFormat``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capture.inputs import PredictionInputs
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.base import (
+    Answer,
+    CountTokens,
+    NewRegion,
+    NoEdit,
+    NoEditReason,
+    Prompt,
+    Refusal,
+    TargetError,
+)
 from daemon.prompts.guards import (
+    is_boundary,
     is_covered,
     judge,
     no_edit_at_sight,
@@ -19,20 +30,23 @@ from daemon.prompts.guards import (
 )
 from daemon.prompts.sections import contains_special_tokens
 from daemon.prompts.zed.answer import take_cursor
-from daemon.prompts.zed.format import ZetaFormat
+from daemon.prompts.zed.format import ZetaConstants, ZetaFormat
 from daemon.prompts.zed.marker_spans import MarkerError
-from daemon.prompts.zed.prompt import format_zeta_prompt
+from daemon.prompts.zed.prompt import format_zeta_ranges
 
 # An answer may be half as long again as the region, and this much more for insertions and tags.
 EXTRA_ANSWER_TOKENS = 128
 
 
+def stop_strings(zeta: ZetaConstants) -> tuple[str, ...]:
+    """What ends an answer: the end marker, less its newline so that one token less is decoded, and ends of sequence."""
+    end_marker = zeta.end_marker.removesuffix("\n")
+    return tuple(dict.fromkeys((end_marker, *zeta.tokens.ends) if end_marker else zeta.tokens.ends))
+
+
 @dataclass(frozen=True, slots=True)
 class ZetaPrompts:
-    """A ``PromptFormat`` over a Zeta format.
-
-    ``stop`` ends an answer: at least the end marker without its newline, so that one token less is decoded.
-    """
+    """A ``PromptFormat`` over a Zeta format; ``stop`` ends an answer (see ``stop_strings``)."""
 
     name: str
     zeta: ZetaFormat
@@ -48,24 +62,26 @@ class ZetaPrompts:
         if ranges is None or not is_covered(inputs, *ranges):
             return Refusal.CURSOR_NOT_COVERED
         editable, context = ranges
-        region_text = inputs.excerpt_bytes[editable.start : editable.end].decode()
+        region = inputs.excerpt_bytes[editable.start : editable.end]
+        region_text = region.decode()
         shown = inputs.excerpt_bytes[context.start : context.end].decode()
         if (
-            contains_special_tokens(f"{inputs.cursor_path}\n{shown}", self.zeta.clash_tokens)
+            contains_special_tokens(f"{inputs.cursor_path}\n{shown}", self._control_tokens)
             or "\n" in inputs.cursor_path
             or any(stop in region_text for stop in self.stop)
         ):
             return Refusal.CONTROL_TOKENS
-        screened = without_clashing_context(inputs, self.zeta.clash_tokens)
-        text = format_zeta_prompt(screened, self.zeta)
+        text = format_zeta_ranges(without_clashing_context(inputs, self._control_tokens), self.zeta, ranges)
         if text is None:
             return Refusal.OVER_BUDGET
+        prefill = self.zeta.prefill(region).decode()
         return Prompt(
-            text=text,
+            text=text + prefill,
             stop=self.stop,
             region=editable,
             region_text=region_text,
             max_answer_tokens=count_tokens(region_text) * 3 // 2 + EXTRA_ANSWER_TOKENS,
+            prefill=prefill,
         )
 
     def parse(self, inputs: PredictionInputs, prompt: Prompt, answer: str, *, finished: bool) -> Answer:
@@ -73,7 +89,8 @@ class ZetaPrompts:
         refused = no_edit_at_sight(answer, finished=finished)
         if refused is not None:
             return refused
-        region, written = prompt.region_text.encode(), answer.removesuffix(self.zeta.end_marker).encode()
+        region = prompt.region_text.encode()
+        written = (prompt.prefill + answer).removesuffix(self.zeta.end_marker).encode()
         cursor = inputs.cursor_offset_in_excerpt - prompt.region.start
         doubt = self.zeta.region.doubt(region, written, cursor)
         if doubt is not None:
@@ -86,20 +103,52 @@ class ZetaPrompts:
         text = without_added_newline(prompt.region_text, new_text)
         if cursor_offset is not None:
             cursor_offset = min(cursor_offset, len(text.encode()))
-        return judge(prompt.region_text, NewRegion(text, cursor_offset), self.zeta.clash_tokens)
+        return judge(prompt.region_text, NewRegion(text, cursor_offset), (*self._control_tokens, *self.stop))
 
     def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
-        """The answer for a new region, end marker included; the same that Zed writes for the patch to it.
+        """The answer for a new region, without the prefill and with the end marker, as Zed writes it.
 
-        ``parse`` gives the region back, with two limits of the formats: a region that ends in a newline
-        keeps one, and a region cannot become blank.
+        Raises TargetError when ``parse`` would not give the region back, its cursor included: for a region
+        that becomes blank or loses its last newline, for one that holds control text, for a cursor the answer
+        has no place for.
         """
-        del inputs
-        region = prompt.region_text
-        new_text = new_region.text
+        target = self._written(prompt, new_region)
+        if not target.startswith(prompt.prefill):
+            raise TargetError("the edit or the cursor lies in the part of the region that the prompt writes itself")
+        target = target.removeprefix(prompt.prefill)
+        read = self.parse(inputs, prompt, _up_to_stop(target, self.stop), finished=True)
+        unchanged = new_region.text == prompt.region_text and isinstance(read, NoEdit)
+        if read != new_region and not unchanged:
+            raise TargetError(f"the answer for this region would be read as {_described(read)}")
+        return target
+
+    @property
+    def _control_tokens(self) -> tuple[str, ...]:
+        tokens = self.zeta.tokens
+        return (*self.zeta.clash_tokens, *tokens.ends, *tokens.others)
+
+    def _written(self, prompt: Prompt, new_region: NewRegion) -> str:
+        """The whole answer; a region is written with a newline at its end whether it has one or not."""
+        region, new_text = prompt.region_text, new_region.text
+        cursor = new_region.cursor_offset_bytes
+        if any("\ud800" <= character <= "\udfff" for character in new_text):
+            raise TargetError("the new region holds half a character")
+        if cursor is not None and not _is_offset_in(new_text, cursor):
+            raise TargetError(f"the cursor at byte {cursor} lies in no character of the new region")
         if not region.endswith("\n"):
             region, new_text = region + "\n", new_text + "\n"
-        elif not new_text.endswith("\n"):
-            new_text += "\n"
-        written = self.zeta.region.write(region.encode(), new_text.encode(), new_region.cursor_offset_bytes)
-        return written.decode() + self.zeta.end_marker
+        return self.zeta.region.write(region.encode(), new_text.encode(), cursor).decode() + self.zeta.end_marker
+
+
+def _is_offset_in(text: str, offset_bytes: int) -> bool:
+    data = text.encode()
+    return 0 <= offset_bytes <= len(data) and is_boundary(data, offset_bytes)
+
+
+def _up_to_stop(answer: str, stop: tuple[str, ...]) -> str:
+    """The answer as the engine hands it over."""
+    return answer[: min((answer.find(text) for text in stop if text in answer), default=len(answer))]
+
+
+def _described(answer: Answer) -> str:
+    return f"no edit ({answer.reason.value})" if isinstance(answer, NoEdit) else "another edit"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from capture.editing.substitution import (
@@ -159,6 +159,7 @@ def test_every_edit_reads_back(before: list[str], after: list[str], cursor: int,
     old = "\n".join(before)
     new = "\n".join(line.rstrip("\r") for line in after)  # the format writes the document's own ends
     old = "\n".join(line.rstrip("\r") for line in old.split("\n"))
+    assume(new.strip() or not old.strip())  # no answer makes a region blank
     cursor = min(cursor, len(old))
     marked = f"@@ -1,1 +1,1 @@\n-x {removed} y\n+x {added} y\n"
     inputs = PredictionInputs(

@@ -11,10 +11,13 @@ from capture.inputs import (
     Span,
 )
 from daemon.prompts.base import Prompt, Refusal
+from daemon.prompts.zed.format import ZETA_FORMAT_NAMES
 from daemon.prompts.zed.merge_markers import V0211_SEED_CODER, ZETA2
 from daemon.prompts.zed.numbered_blocks import ZETA2_1
-from daemon.prompts.zed.prompt import format_zeta_prompt
+from daemon.prompts.zed.prompt import format_prefill, format_zeta_prompt
+from daemon.prompts.zed.table import ZETA_FORMATS, ZETA_PROMPTS
 
+each = pytest.mark.parametrize("prompt_format", ZETA_PROMPTS.values(), ids=lambda item: item.name)
 both = pytest.mark.parametrize("prompt_format", [ZETA2, ZETA2_1], ids=lambda item: item.name)
 
 
@@ -107,3 +110,36 @@ def test_an_empty_file_can_be_predicted_into(moment, prompt_format):
     prompt = prompt_format.render(moment("¦"), len)
     assert isinstance(prompt, Prompt)
     assert prompt.region_text == ""
+
+
+def test_every_region_format_of_zed_is_in_the_table_in_zeds_order():
+    assert list(ZETA_FORMATS) == [name for name in ZETA_FORMAT_NAMES if name != "V0615HashRegions"]
+    ours = {"V0211SeedCoder": "zeta2", "V0318SeedMultiRegions": "zeta2_1"}
+    assert list(ZETA_PROMPTS) == [ours.get(name, name) for name in ZETA_FORMATS]
+
+
+@each
+def test_a_prompt_is_what_zed_asks_and_the_start_of_the_answer(moment, prompt_format):
+    inputs = moment("a = 1\nb = ¦2\n" * 6, syntax_ranges=(), events=(event("@@ -1,1 +1,1 @@\n-a = 0\n+a = 1\n"),))
+    zeta = ZETA_FORMATS[prompt_format.zeta.name]
+    prompt = prompt_format.render(inputs, len)
+    assert prompt.text == format_zeta_prompt(inputs, zeta) + format_prefill(inputs, zeta)
+    assert prompt.prefill == format_prefill(inputs, zeta)
+    assert zeta.response_part in prompt.text
+
+
+@each
+def test_an_answer_ends_at_its_end_marker_or_at_the_end_of_the_sequence(prompt_format):
+    zeta = prompt_format.zeta
+    assert set(zeta.tokens.ends) <= set(prompt_format.stop)
+    assert zeta.end_marker.removesuffix("\n") in (*prompt_format.stop, "")
+    assert all(prompt_format.stop)
+
+
+@each
+def test_a_control_token_of_the_models_family_is_not_sent(moment, prompt_format):
+    for token in (*prompt_format.zeta.tokens.ends, *prompt_format.zeta.tokens.others):
+        inputs = moment(f"x = '{token}'¦", syntax_ranges=())
+        assert prompt_format.render(inputs, len) is Refusal.CONTROL_TOKENS
+        shown = prompt_format.render(moment("x¦", syntax_ranges=(), events=(event(f"+{token}\n"),)), len)
+        assert token not in shown.text
