@@ -17,6 +17,7 @@ from capture.metrics.characters import WHITE_SPACE
 from capture.metrics.common_subsequence import common_ends
 from capture.metrics.counts import MatchCounts, f_score
 from capture.metrics.edits import Edit, differences, terminated_lines
+from capture.metrics.shared_text import shared_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,8 +50,11 @@ def delta_chr_f(original: str, expected: str, actual: str) -> DeltaChrF:
     """
     if original == expected == actual:
         return DeltaChrF(100.0, 1.0, 1.0, MatchCounts())
-    before = _collapsed(original)
-    wanted, given = _Grams(before, _collapsed(expected)), _Grams(before, _collapsed(actual))
+    start, tail_length = shared_ends(original, (expected, actual), _CONTEXT)
+    before, after_expected, after_actual = (
+        _collapsed(text[start : len(text) - tail_length]) for text in (original, expected, actual)
+    )
+    wanted, given = _Grams(before, after_expected), _Grams(before, after_actual)
     precision = recall = 0.0
     total = MatchCounts()
     for order in ORDERS:

@@ -13,6 +13,7 @@ from operator import not_, or_
 from typing import TYPE_CHECKING, Literal
 
 from capture.metrics.common_subsequence import kept_mask
+from capture.metrics.shared_text import shared_ends
 from capture.metrics.tokens import tokens, units
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ MAX_LENGTH_DIFFERENCE_BYTES = 512
 class KeptRate:
     """Counts in bytes; the two rates are 0 to 1.
 
-    ``candidate_units`` are the units of the candidate text in order, ``is_context`` says of each whether it was in the
-    base already, ``is_kept`` of each that was not whether it is in the reference too.
+    ``candidate_units`` are the units of the candidate text in order, less ``head`` and ``tail``, which all three texts
+    share; ``is_context`` says of each whether it was in the base already, ``is_kept`` of each that was not whether it
+    is in the reference too.
     """
 
     candidate_new: int
@@ -45,15 +47,17 @@ class KeptRate:
     candidate_units: Sequence[str]
     is_context: Sequence[bool]
     is_kept: Sequence[bool]
+    head: str = ""
+    tail: str = ""
 
     def candidate_tokens(self) -> list[tuple[str, Annotation]]:
         """The candidate's tokens (`tokens.tokens`), each with what became of it."""
         fates = iter(self.is_kept)
-        annotated: list[tuple[str, Annotation]] = []
+        annotated: list[tuple[str, Annotation]] = [(token, "context") for token in tokens(self.head)]
         for unit, is_context in zip(self.candidate_units, self.is_context, strict=True):
             fate: Annotation = "context" if is_context else "kept" if next(fates) else "discarded"
             annotated.extend((token, fate) for token in tokens(unit))
-        return annotated
+        return annotated + [(token, "context") for token in tokens(self.tail)]
 
 
 def kept_rate(base: str, candidate: str, reference: str) -> KeptRate:
@@ -65,10 +69,12 @@ def kept_rate(base: str, candidate: str, reference: str) -> KeptRate:
     """
     lengths = [_size(text) for text in (base, candidate, reference)]
     candidate_difference, reference_difference = (abs(length - lengths[0]) for length in lengths[1:])
-    candidate_units = units(candidate)
     if abs(candidate_difference - reference_difference) > MAX_LENGTH_DIFFERENCE_BYTES:
-        return _beyond_comparison(candidate_difference, reference_difference, candidate_units)
-    base_units, reference_units = units(base), units(reference)
+        return _beyond_comparison(candidate_difference, reference_difference, units(candidate))
+    start, tail_length = shared_ends(base, (candidate, reference))
+    base_units, candidate_units, reference_units = (
+        units(text[start : len(text) - tail_length]) for text in (base, candidate, reference)
+    )
     in_base, kept_by_candidate = kept_mask(candidate_units, base_units), kept_mask(base_units, candidate_units)
     reference_in_base, kept_by_reference = (
         kept_mask(reference_units, base_units),
@@ -98,6 +104,8 @@ def kept_rate(base: str, candidate: str, reference: str) -> KeptRate:
         candidate_units=candidate_units,
         is_context=in_base,
         is_kept=new_in_both,
+        head=base[:start],
+        tail=base[len(base) - tail_length :],
     )
 
 
