@@ -1,9 +1,10 @@
-"""Median cost of one prompt in every Zeta format, filled to 4,096 tokens by history and related files.
+"""Median cost of one prompt in every format of Zed, filled to 4,096 tokens by history and related files.
 
     python -m bench.prompts [--repetitions N]
 
 ``zed`` is Zed's own prompt, ``daemon`` the same behind the checks for control tokens. Each is made of fresh inputs,
-as for a new question, once with syntax ranges and once with precomputed ones. Prints a table for people and
+as for a new question, once with syntax ranges and once with precomputed ones. Zeta1 shows no related files and stays
+shorter. Prints a table for people and
 one JSON object as the last line.
 """
 
@@ -17,21 +18,29 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from capture.editing.excerpt import cursor_excerpt, excerpt_ranges
+from capture.editing.excerpt import cursor_excerpt, excerpt_ranges, ranges_of_inputs
 from capture.inputs import EditEvent, PredictionInputs, RelatedExcerpt, RelatedFile, Span
 from daemon.prompts.base import Refusal
 from daemon.prompts.sections import estimate_tokens
+from daemon.prompts.zed.hash_region_prompts import HASH_REGIONS
+from daemon.prompts.zed.hash_regions import format_hash_regions_prompt
+from daemon.prompts.zed.hashed_markers import ensure_cursor_file_excerpt
 from daemon.prompts.zed.prompt import format_zeta_prompt
 from daemon.prompts.zed.table import ZETA_FORMATS, ZETA_PROMPTS
+from daemon.prompts.zed.zeta1 import CONTEXT_TOKENS, EDITABLE_TOKENS, ZETA1, format_zeta1_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from daemon.prompts.base import PromptFormat
     from daemon.prompts.zed.format import ZetaFormat
+
+    Ask = Callable[[PredictionInputs], str]
 
 PROMPT_TOKENS = 4096
 EXCERPT_TOKENS = 8192
-# V0327 shows its whole excerpt, so it gets one that leaves room for the history.
+# These show the whole excerpt, so they get one that leaves room for the rest.
+SHOW_THE_WHOLE_EXCERPT = ("V0327SingleFile", "V0615HashRegions")
 WHOLE_EXCERPT_TOKENS = 3000
 FILE_ROWS = 4000
 EVENTS = 6
@@ -98,25 +107,50 @@ def microseconds(step: Callable[[PredictionInputs], object], inputs: PredictionI
     return durations
 
 
-def ways_to_ask(zeta: ZetaFormat) -> dict[str, Callable[[PredictionInputs], str]]:
+def ways_to_ask(zeta: ZetaFormat) -> dict[str, Ask]:
     """The prompt as Zed makes it and as the daemon does."""
     full = replace(zeta, max_prompt_tokens=PROMPT_TOKENS)
     prompts = next(prompts for prompts in ZETA_PROMPTS.values() if prompts.zeta.name == zeta.name)
     safe = replace(prompts, zeta=replace(prompts.zeta, max_prompt_tokens=PROMPT_TOKENS))
+    return {
+        "zed": lambda inputs: within_budget(format_zeta_prompt(inputs, full)),
+        "daemon": lambda inputs: rendered(safe, inputs),
+    }
+
+
+def ways_to_ask_hash_regions() -> dict[str, Ask]:
+    """The same of V0615HashRegions; the daemon's takes as much as the format may, 8,000 tokens."""
+    return {
+        "zed": lambda inputs: within_budget(
+            format_hash_regions_prompt(ensure_cursor_file_excerpt(inputs), PROMPT_TOKENS)
+        ),
+        "daemon": lambda inputs: rendered(HASH_REGIONS, inputs),
+    }
+
+
+def ways_to_ask_zeta1() -> dict[str, Ask]:
+    """The same of Zeta1."""
 
     def zed(inputs: PredictionInputs) -> str:
-        prompt = format_zeta_prompt(inputs, full)
-        if prompt is None:
-            raise RuntimeError(f"the sample is over budget in {zeta.name}")
-        return prompt
+        ranges = ranges_of_inputs(inputs, EDITABLE_TOKENS, CONTEXT_TOKENS)
+        return within_budget(None if ranges is None else format_zeta1_prompt(inputs, *ranges))
 
-    def daemon(inputs: PredictionInputs) -> str:
-        prompt = safe.render(inputs, estimate_tokens)
-        if not isinstance(prompt, Refusal):
-            return prompt.text
-        raise RuntimeError(f"the sample is refused in {zeta.name}: {prompt.value}")
+    return {"zed": zed, "daemon": lambda inputs: rendered(ZETA1, inputs)}
 
-    return {"zed": zed, "daemon": daemon}
+
+def within_budget(prompt: str | None) -> str:
+    """The prompt; raises RuntimeError where there is none."""
+    if prompt is None:
+        raise RuntimeError("the sample is over budget")
+    return prompt
+
+
+def rendered(prompt_format: PromptFormat, inputs: PredictionInputs) -> str:
+    """The daemon's prompt; raises RuntimeError where it refuses."""
+    prompt = prompt_format.render(inputs, estimate_tokens)
+    if not isinstance(prompt, Refusal):
+        return prompt.text
+    raise RuntimeError(f"the sample is refused in {prompt_format.name}: {prompt.value}")
 
 
 def main() -> None:
@@ -124,12 +158,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=200)
     repetitions = parser.parse_args().repetitions
-    samples = {tokens: sample_inputs(tokens) for tokens in (EXCERPT_TOKENS, WHOLE_EXCERPT_TOKENS)}
+    large, small = sample_inputs(EXCERPT_TOKENS), sample_inputs(WHOLE_EXCERPT_TOKENS)
     result: dict[str, Any] = {"bench": "prompts", "prompt_tokens": PROMPT_TOKENS, "repetitions": repetitions}
-    for name, zeta in ZETA_FORMATS.items():
-        inputs = samples[WHOLE_EXCERPT_TOKENS if name == "V0327SingleFile" else EXCERPT_TOKENS]
+    ways = {name: ways_to_ask(zeta) for name, zeta in ZETA_FORMATS.items()}
+    ways |= {HASH_REGIONS.name: ways_to_ask_hash_regions(), ZETA1.name: ways_to_ask_zeta1()}
+    for name, asks in ways.items():
+        inputs = small if name in SHOW_THE_WHOLE_EXCERPT else large
         for ranges, moment in (("syntax", inputs), ("precomputed", replace(inputs, syntax_ranges=None))):
-            for way, ask in ways_to_ask(zeta).items():
+            for way, ask in asks.items():
                 tokens = estimate_tokens(ask(moment))
                 durations = microseconds(ask, moment, repetitions)
                 median = statistics.median(durations)

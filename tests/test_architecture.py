@@ -68,8 +68,9 @@ def test_every_module_says_what_it_does(path: Path) -> None:
     assert text.count("\n") <= MAX_LINES, f"over {MAX_LINES} lines: find the seam"
 
 
-def test_the_editing_room_does_no_input_or_output() -> None:
+@pytest.mark.parametrize("room", ["editing", "metrics"])
+def test_rooms_of_pure_functions_do_no_input_or_output(room: str) -> None:
     forbidden = {"os", "pathlib", "socket", "asyncio", "subprocess", "time", "logging"}
-    for path in (ROOT / "capture" / "editing").rglob("*.py"):
+    for path in (ROOT / "capture" / room).rglob("*.py"):
         found = {name.split(".")[0] for name in imports_of(path)} & forbidden
         assert not found, f"{relative(path)} imports {found}"
