@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from capture.inputs import PredictionInputs, Span
 
@@ -102,12 +102,36 @@ class NoEdit:
 Answer = NewRegion | FileEdits | NoEdit
 
 
+class Delimiters(NamedTuple):
+    """Fixed texts that bound a training text, for trainers that learn from answers only.
+
+    A prompt begins with ``prompt_start``, and the answer begins behind the prompt's last ``answer_start`` (a line
+    end may stand between). Either is empty where nothing fixed stands there: a path, a prefill.
+    """
+
+    prompt_start: str
+    answer_start: str
+
+
 class PromptFormat(Protocol):
     """One model family's language."""
 
     @property
     def name(self) -> str:
         """The name in settings, in GGUF metadata (``foretype.prompt_format``) and in messages."""
+        ...
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """What gives prompts and answers their structure; one that ends in a newline counts as a whole line.
+
+        Text around the cursor that holds one is refused (``sections.contains_special_tokens``).
+        """
+        ...
+
+    @property
+    def delimiters(self) -> Delimiters:
+        """What bounds prompt and answer in a training text."""
         ...
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:

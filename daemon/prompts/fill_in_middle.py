@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 
 from capture.inputs import PredictionInputs, RelatedExcerpt, RelatedFile, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.guards import is_covered, judge, no_edit_at_sight
 from daemon.prompts.sections import contains_special_tokens
 from daemon.prompts.sweep import QWEN_TOKENS
@@ -159,6 +159,17 @@ class FillInMiddle:
     def name(self) -> str:
         """The family's name, ``fim_*``."""
         return self.family.name
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """The family's."""
+        return self.family.control_tokens
+
+    @property
+    def delimiters(self) -> Delimiters:
+        """What stands around the text in the layout; a repository-level prompt may begin with a path."""
+        opening = "" if self.family.layout_among_files else self.family.layout.partition("{")[0]
+        return Delimiters(opening, self.family.layout.rpartition("}")[2])
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """The text before and after the cursor in the family's layout.

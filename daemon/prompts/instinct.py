@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capture.inputs import EditEvent, PredictionInputs, RelatedFile, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, Prompt, Refusal
 from daemon.prompts.guards import is_covered
 from daemon.prompts.sections import contains_special_tokens
 from daemon.prompts.sweep import QWEN_TOKENS
@@ -65,6 +65,8 @@ class Instinct:
     """A ``PromptFormat`` for Instinct."""
 
     name = "instinct"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(f"{TURN_START}system\n", f"{TURN_START}assistant\n")
 
     def __init__(self, sizes: InstinctSizes | None = None) -> None:
         self._sizes = sizes or InstinctSizes()

@@ -44,7 +44,7 @@ from capture.editing.substitution import (
     word_diff,
 )
 from capture.inputs import EditEvent, PredictionInputs, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.guards import judge, no_edit_at_sight
 from daemon.prompts.whole_region import checked_target
 
@@ -108,6 +108,8 @@ class LineEdits:
     """The student's prompt format."""
 
     name = "line_edits"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(FILE, ANSWER)
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """The prompt; refused when the region itself holds one of the format's tokens."""

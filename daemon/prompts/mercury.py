@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capture.inputs import PredictionInputs, RelatedFile, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.guards import is_covered, no_edit_at_sight
 from daemon.prompts.sections import contains_special_tokens, ends_with_newline, write_event
 from daemon.prompts.whole_region import answer_budget, checked_target, read_whole_region
@@ -56,6 +56,8 @@ class Mercury:
     """A ``PromptFormat`` in Mercury's layout."""
 
     name = "mercury"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(f"<|{SNIPPETS}|>\n", f"<|/{EDIT_HISTORY}|>\n")
 
     def __init__(self, sizes: MercurySizes | None = None) -> None:
         self._sizes = sizes or MercurySizes()

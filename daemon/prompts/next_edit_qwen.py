@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from capture.editing.unified_diff import write_hunks
 from capture.inputs import PredictionInputs, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, Prompt, Refusal
 from daemon.prompts.event_hunks import lines_before_event, window_before
 from daemon.prompts.guards import is_covered
 from daemon.prompts.sections import MAX_EDIT_EVENTS, contains_special_tokens
@@ -43,6 +43,8 @@ class NextEditQwen:
     """A ``PromptFormat`` for the NEP models."""
 
     name = "next_edit_qwen"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(f"{ORIGINAL}\n", f"{NEXT}\n")
 
     def __init__(self, sizes: NextEditSizes | None = None) -> None:
         self._sizes = sizes or NextEditSizes()

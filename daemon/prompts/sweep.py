@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capture.inputs import EditEvent, PredictionInputs, RelatedFile, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, Prompt, Refusal
+from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, Prompt, Refusal
 from daemon.prompts.event_hunks import hunks_of, lines_before_event, window_before
 from daemon.prompts.guards import is_covered, without_clashing_context
 from daemon.prompts.sections import contains_special_tokens
@@ -51,6 +51,8 @@ class Sweep:
     """A ``PromptFormat`` for sweep-next-edit."""
 
     name = "sweep"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(FILE_SEPARATOR, "")  # the answer follows a path
 
     def __init__(self, dialect: SweepDialect | None = None) -> None:
         self._dialect = dialect or SweepDialect()

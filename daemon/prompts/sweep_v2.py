@@ -20,7 +20,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from capture.inputs import PredictionInputs, RelatedExcerpt, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal, TargetError
+from daemon.prompts.base import (
+    Answer,
+    CountTokens,
+    Delimiters,
+    NewRegion,
+    NoEdit,
+    NoEditReason,
+    Prompt,
+    Refusal,
+    TargetError,
+)
 from daemon.prompts.event_hunks import EventHunk, hunks_of, states_before
 from daemon.prompts.guards import is_covered, no_edit_at_sight
 from daemon.prompts.sections import contains_special_tokens
@@ -73,6 +83,8 @@ class SweepV2:
     """A ``PromptFormat`` for sweep-next-edit-v2."""
 
     name = "sweep_v2"
+    control_tokens = CONTROL_TOKENS
+    delimiters = Delimiters(FILE_SEPARATOR, "")  # the answer follows a path and row numbers
 
     def __init__(self, prefill: Prefill = Prefill.BEFORE_CURSOR_LINE, sizes: SweepV2Sizes | None = None) -> None:
         self._prefill = prefill

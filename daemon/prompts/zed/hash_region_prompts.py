@@ -18,6 +18,7 @@ from capture.inputs import PredictionInputs, RelatedExcerpt, Span
 from daemon.prompts.base import (
     Answer,
     CountTokens,
+    Delimiters,
     FileEdit,
     FileEdits,
     NewRegion,
@@ -66,11 +67,13 @@ class HashRegions:
 
     name = V0615_HASH_REGIONS.name
     stop = stop_strings(V0615_HASH_REGIONS)
+    control_tokens = (*V0615_HASH_REGIONS.clash_tokens, *V0615_HASH_REGIONS.tokens.others)
+    delimiters = Delimiters(V0615_HASH_REGIONS.instruction_part, V0615_HASH_REGIONS.response_part)
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """Zed's prompt, the cursor's excerpt put in where it is missing, what holds control tokens left out."""
         whole = Span(0, len(inputs.excerpt_bytes))
-        tokens = _tokens()
+        tokens = self.control_tokens
         if "\n" in inputs.cursor_path or contains_special_tokens(
             f"{inputs.cursor_path}\n{inputs.cursor_excerpt}", tokens
         ):
@@ -106,7 +109,7 @@ class HashRegions:
         edits: list[FileEdit] = []
         for snippet, new_text in _new_texts(spans):
             old_text = snippet.text.decode()
-            judged = judge(old_text, NewRegion(new_text), _tokens())
+            judged = judge(old_text, NewRegion(new_text), HashRegions.control_tokens)
             if isinstance(judged, NoEdit) and judged.reason is not NoEditReason.UNCHANGED:
                 return judged
             edits += _file_edits(snippet.path, snippet.start_row, old_text, new_text)
@@ -161,7 +164,7 @@ class HashRegions:
         if read != {snippet: text.decode() for snippet, text in wanted.items()}:
             raise TargetError("the answer for these edits would be read as other edits")
         for snippet, text in read.items():
-            judged = judge(snippet.text.decode(), NewRegion(text), _tokens())
+            judged = judge(snippet.text.decode(), NewRegion(text), HashRegions.control_tokens)
             if isinstance(judged, NoEdit) and judged.reason is not NoEditReason.UNCHANGED:
                 raise TargetError(f"the answer for these edits would be read as no edit: {judged.reason.value}")
 
@@ -184,7 +187,7 @@ class _Moment:
         Where the cursor's excerpt must be put in, it is cut to what leaves room for others. An excerpt of the
         cursor's file that says other text than the cursor excerpt does gives way to it.
         """
-        screened = without_clashing_context(inputs, _tokens())
+        screened = without_clashing_context(inputs, HashRegions.control_tokens)
         files = tuple(file for file in screened.related_files or () if "\n" not in file.path)
         others = tuple(file for file in files if not is_cursor_file(inputs, file))
         around_cursor, shift_bytes = _cut_to_cursor(screened)
@@ -215,11 +218,6 @@ def _cut_to_cursor(inputs: PredictionInputs) -> tuple[PredictionInputs, int]:
         excerpt_start_row=inputs.excerpt_start_row + rows.start,
     )
     return cut, start
-
-
-def _tokens() -> tuple[str, ...]:
-    tokens = V0615_HASH_REGIONS.tokens
-    return (*V0615_HASH_REGIONS.clash_tokens, *tokens.others)
 
 
 def _region(inputs: PredictionInputs) -> Span | None:

@@ -13,6 +13,7 @@ from capture.inputs import PredictionInputs
 from daemon.prompts.base import (
     Answer,
     CountTokens,
+    Delimiters,
     NewRegion,
     NoEdit,
     NoEditReason,
@@ -52,6 +53,17 @@ class ZetaPrompts:
     zeta: ZetaFormat
     stop: tuple[str, ...]
 
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """Zed's own for this format, and those of the model's family."""
+        tokens = self.zeta.tokens
+        return (*self.zeta.clash_tokens, *tokens.ends, *tokens.others)
+
+    @property
+    def delimiters(self) -> Delimiters:
+        """Those Zed trains with."""
+        return Delimiters(self.zeta.instruction_part, self.zeta.response_part)
+
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """Zed's prompt for the inputs, less events and excerpts that hold control tokens.
 
@@ -66,12 +78,12 @@ class ZetaPrompts:
         region_text = region.decode()
         shown = inputs.excerpt_bytes[context.start : context.end].decode()
         if (
-            contains_special_tokens(f"{inputs.cursor_path}\n{shown}", self._control_tokens)
+            contains_special_tokens(f"{inputs.cursor_path}\n{shown}", self.control_tokens)
             or "\n" in inputs.cursor_path
             or any(stop in region_text for stop in self.stop)
         ):
             return Refusal.CONTROL_TOKENS
-        text = format_zeta_ranges(without_clashing_context(inputs, self._control_tokens), self.zeta, ranges)
+        text = format_zeta_ranges(without_clashing_context(inputs, self.control_tokens), self.zeta, ranges)
         if text is None:
             return Refusal.OVER_BUDGET
         prefill = self.zeta.prefill(region).decode()
@@ -103,7 +115,7 @@ class ZetaPrompts:
         text = without_added_newline(prompt.region_text, new_text)
         if cursor_offset is not None:
             cursor_offset = min(cursor_offset, len(text.encode()))
-        return judge(prompt.region_text, NewRegion(text, cursor_offset), (*self._control_tokens, *self.stop))
+        return judge(prompt.region_text, NewRegion(text, cursor_offset), (*self.control_tokens, *self.stop))
 
     def training_target(self, inputs: PredictionInputs, prompt: Prompt, new_region: NewRegion) -> str:
         """The answer for a new region, without the prefill and with the end marker, as Zed writes it.
@@ -121,11 +133,6 @@ class ZetaPrompts:
         if read != new_region and not unchanged:
             raise TargetError(f"the answer for this region would be read as {_described(read)}")
         return target
-
-    @property
-    def _control_tokens(self) -> tuple[str, ...]:
-        tokens = self.zeta.tokens
-        return (*self.zeta.clash_tokens, *tokens.ends, *tokens.others)
 
     def _written(self, prompt: Prompt, new_region: NewRegion) -> str:
         """The whole answer; a region is written with a newline at its end whether it has one or not."""

@@ -12,7 +12,17 @@ from dataclasses import replace
 
 from capture.editing.excerpt import ranges_of_inputs
 from capture.inputs import EditEvent, PredictionInputs, Span
-from daemon.prompts.base import Answer, CountTokens, NewRegion, NoEdit, NoEditReason, Prompt, Refusal, TargetError
+from daemon.prompts.base import (
+    Answer,
+    CountTokens,
+    Delimiters,
+    NewRegion,
+    NoEdit,
+    NoEditReason,
+    Prompt,
+    Refusal,
+    TargetError,
+)
 from daemon.prompts.guards import (
     is_boundary,
     is_covered,
@@ -82,6 +92,8 @@ class Zeta1:
 
     name = "zeta1"
     stop = (REGION_END,)
+    control_tokens = CLASH_TOKENS
+    delimiters = Delimiters("### Instruction:\n", "### Response:\n")
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """Zed's prompt less events that hold control tokens, the oldest ones left out where it grows too long."""

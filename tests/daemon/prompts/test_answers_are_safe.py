@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, RelatedExcerpt, RelatedFile, Span
-from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, TargetError
+from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, Refusal, TargetError
 from daemon.prompts.registry import FORMATS
 
 ANSWERS_PER_FAMILY = int(os.environ.get("ANSWERS_PER_FAMILY", "500"))
@@ -217,6 +217,23 @@ def test_an_unchanged_region_is_taught_and_read_as_no_edit(engine_cut, prompt_fo
     inputs, prompt = rendered(prompt_format, TEXT, 20)
     target = prompt_format.training_target(inputs, prompt, NewRegion(prompt.region_text))
     assert isinstance(prompt_format.parse(inputs, prompt, engine_cut(target, prompt.stop), finished=True), NoEdit)
+
+
+@each_format
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_prompt_and_answer_are_bounded_by_the_delimiters(prompt_format, moment):
+    text, cursor = MOMENTS[moment]
+    _, prompt = rendered(prompt_format, text, cursor)
+    asked = prompt.text.removesuffix(prompt.prefill)
+    assert asked.startswith(prompt_format.delimiters.prompt_start)
+    assert asked.rstrip("\n").endswith(prompt_format.delimiters.answer_start.rstrip("\n"))
+
+
+@each_format
+def test_text_that_holds_a_control_token_is_refused(prompt_format):
+    for token in prompt_format.control_tokens:
+        text = TEXT.replace("    count = 0", token if token.endswith("\n") else f"    count = '{token}'")
+        assert prompt_format.render(inputs_of(text, 20), lambda part: len(part) // 3) is Refusal.CONTROL_TOKENS
 
 
 @each_whole_region
