@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-COUNTED = dict(re.findall(r"^\| `(\w+\.jsonl)` \| (\d+) \|", (HERE / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+COUNTED = dict(
+    re.findall(r"^\| `(\w+\.jsonl)` \| (\d+) \|", (HERE / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+)
 
 
 def vectors(file_name):

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -171,11 +172,21 @@ class Machine:
         self.hub = psutil.Process(self.status()["pid"])
 
     def status(self):
-        """The hub's status; its answer comes after everything that was said to the hub before."""
+        """The hub's status now."""
         [path] = (self._world.runtime / "foretype").glob("hub-*.sock")
         answer = control.ask(str(path), "status")
         assert answer is not None
         return answer[1]
+
+    def requests(self):
+        """How many predictions editors have asked the hub for."""
+        return self.status()["predictions"]["counts"]["requests"]
+
+    def wait_for_requests(self, count):
+        """Return once the hub has taken so many."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.requests() < count:
+            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {count} requests"
 
     def worker(self):
         """The one engine worker."""

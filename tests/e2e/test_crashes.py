@@ -50,8 +50,9 @@ def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(ren
             assert second.edits(second.ask_edit())
         worker = running.worker()
         worker.suspend()
+        asked = running.requests()
         lost = first.ask_edit()
-        running.status()  # by now the worker has the request
+        running.wait_for_requests(asked + 1)  # two windows are two connections: only counting says who came first
         kept = second.ask_edit()
         worker.kill()
         assert first.edits(lost) == []
@@ -74,8 +75,9 @@ def test_three_deaths_in_a_minute_end_predictions_until_the_model_settings_chang
         running = running or machine()
         worker = running.worker()
         worker.suspend()
+        asked = running.requests()
         lost = window.ask_edit()
-        running.status()  # by now the worker has the request
+        running.wait_for_requests(asked + 1)
         worker.kill()
         assert window.edits(lost) == []
     assert window.edits(window.ask_edit()) == []
@@ -97,8 +99,9 @@ def test_a_killed_bridge_costs_the_other_window_nothing(renaming, settings, mach
     for _ in range(KILLS):
         killed = renaming()
         worker.suspend()
+        asked = running.requests()
         killed.ask_edit()
-        running.status()  # by now the worker has the request
+        running.wait_for_requests(asked + 1)
         killed.process.kill()
         kept = other.ask_edit()
         worker.resume()
