@@ -280,7 +280,9 @@ def _file_edits(path: str, start_row: int, old_text: str, new_text: str) -> list
     edits: list[FileEdit] = []
     for old_rows, new_rows in _grouped(old_lines, new_lines):
         at_open_end = not has_end and old_rows.end == len(old_lines)
-        lead = 1 if at_open_end and old_rows.start > 0 and not (len(old_rows) and len(new_rows)) else 0
+        # Without a row before it, no rows and one empty row would both be the empty text.
+        is_unclear = not len(old_rows) or new_lines[new_rows.start : new_rows.end] in ([], ["\n"])
+        lead = 1 if at_open_end and old_rows.start > 0 and is_unclear else 0
         old = "".join(old_lines[old_rows.start - lead : old_rows.end])
         new = "".join(new_lines[new_rows.start - lead : new_rows.end])
         if at_open_end:

@@ -207,7 +207,9 @@ def applied(text: str, parsed: FileEdits) -> str:
     lines = text.split("\n")
     for edit in sorted(parsed.edits, key=lambda edit: -edit.rows.start):
         assert edit.path == "src/a.py"
-        lines[edit.rows.start : edit.rows.end] = edit.new_text.removesuffix("\n").split("\n") if edit.new_text else []
+        is_open = edit.rows.end == len(lines) and edit.old_text and not edit.old_text.endswith("\n")
+        new_text = edit.new_text if is_open else edit.new_text.removesuffix("\n")
+        lines[edit.rows.start : edit.rows.end] = new_text.split("\n") if edit.new_text else []
         assert edit.new_text.endswith("\n") or not edit.new_text or edit.rows.end >= text.count("\n")
     return "\n".join(lines)
 

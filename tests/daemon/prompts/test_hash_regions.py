@@ -53,7 +53,9 @@ def applied(text, edits, path, start_row=0):
     for edit in sorted((edit for edit in edits if edit.path == path), key=lambda edit: -edit.rows.start):
         rows = slice(edit.rows.start - start_row, edit.rows.end - start_row)
         assert "\n".join(lines[rows]) == edit.old_text.removesuffix("\n")
-        lines[rows] = edit.new_text.removesuffix("\n").split("\n") if edit.new_text else []
+        is_open = rows.stop == len(lines) and not edit.old_text.endswith("\n")  # the last row has no line end
+        new_text = edit.new_text if is_open and edit.old_text else edit.new_text.removesuffix("\n")
+        lines[rows] = new_text.split("\n") if edit.new_text else []
     return "\n".join(lines)
 
 
@@ -263,6 +265,16 @@ def test_a_span_needs_two_different_tags_whatever_they_name():
     for text in (b"<|marker_a|>x<|marker_a|>", b"<|marker_a|>x", b"<|marker_a|>x<|marker_"):
         with pytest.raises(MarkerError):
             extract_hashed_span(text)
+
+
+def test_rows_at_the_end_of_a_file_go_or_are_not_taught_to_leave_an_empty_row(moment, engine_cut):
+    inputs = moment("¦x\n}\na\n\na", excerpt_start_row=0, related_files=(OTHER,))
+    prompt = HASH_REGIONS.render(inputs, len)
+    target = HASH_REGIONS.training_target(inputs, prompt, NewRegion("x\n}"))
+    parsed = HASH_REGIONS.parse(inputs, prompt, engine_cut(target, prompt.stop), finished=True)
+    assert applied("x\n}\na\n\na", parsed.edits, "src/a.py") == "x\n}"
+    with pytest.raises(TargetError):
+        HASH_REGIONS.training_target(inputs, prompt, NewRegion("x\n}\n"))
 
 
 lines = st.lists(st.sampled_from(["", "a", "b", "}", "é", "    return"]), min_size=1, max_size=30)
