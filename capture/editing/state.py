@@ -2,12 +2,13 @@ r"""The editing state of one session: its open documents, one edit history, and 
 
 A document opened late simply starts with the text it has then. What a model sees has rows that end with
 ``\n``; `EditingState.to_document` takes a model's edits back to the document's own positions and line ends.
-Pure: no I/O, no event loop; time comes from the clock it is given.
+`inputs_after` makes the inputs of an edit that nobody made yet. Pure: no I/O, no event loop; time comes from the
+clock it is given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.editing.document import AppliedEdit, Document
@@ -17,9 +18,10 @@ from capture.editing.excerpt import (
     excerpt_ranges,
     line_tokens,
 )
-from capture.editing.history import History, HistoryState, Rows, TextBefore, compose
-from capture.editing.positions import ContentChange, Position, Range, content_of, utf8_length
+from capture.editing.history import MAX_EVENTS, History, HistoryState, Rows, TextBefore, compose
+from capture.editing.positions import ContentChange, Position, Range, content_of, index_at_utf16, utf8_length
 from capture.editing.syntax import syntax_ranges
+from capture.editing.unified_diff import CONTEXT_LINES, write_hunks
 from capture.inputs import ActiveBufferDiagnostic, EditEvent, PredictionInputs, RelatedFile, Span
 
 if TYPE_CHECKING:
@@ -154,29 +156,17 @@ class EditingState:
         ``path`` is the one to display, by default that of `open`.
         """
         file = self._files[uri]
-        cursor_row, column_bytes = file.document.row_and_column(position)
-        # A row costs at least one token, so the excerpt lies inside this window.
-        first_row = max(0, cursor_row - CURSOR_EXCERPT_TOKENS)
-        window = file.document.rows(first_row, cursor_row + CURSOR_EXCERPT_TOKENS + 1)
-        rows = cursor_excerpt_rows(
-            lambda row: line_tokens(utf8_length(content_of(window[row]))), len(window), cursor_row - first_row
-        )
-        lines = [content_of(row) for row in window[rows.start : rows.end]]
-        excerpt = "\n".join(lines)
-        above = lines[: cursor_row - first_row - rows.start]
-        cursor_offset = sum(map(utf8_length, above)) + len(above) + column_bytes
-        data = excerpt.encode()
-        nodes = syntax_ranges(file.language_id, data, cursor_offset)
+        around = _Around.of(file.document, file.document.clamp(position), file.language_id)
         return PredictionInputs(
             cursor_path=file.path if path is None else path,
-            cursor_excerpt=excerpt,
-            cursor_offset_in_excerpt=cursor_offset,
-            excerpt_ranges=excerpt_ranges(data, cursor_offset, nodes or ()),
-            excerpt_start_row=first_row + rows.start,
+            cursor_excerpt=around.excerpt,
+            cursor_offset_in_excerpt=around.cursor_offset,
+            excerpt_ranges=excerpt_ranges(around.excerpt.encode(), around.cursor_offset, around.nodes or ()),
+            excerpt_start_row=around.start_row,
             events=self._history.events(),
             related_files=related_files,
             active_buffer_diagnostics=diagnostics,
-            syntax_ranges=nodes,
+            syntax_ranges=around.nodes,
         )
 
     def to_document(self, uri: str, inputs: PredictionInputs, edits: Iterable[TextEdit]) -> list[ContentChange]:
@@ -212,6 +202,77 @@ class EditingState:
         self._history.record(document, file.path, edit, predicted=True)
         file.last_change = None
         return True
+
+
+def inputs_after(
+    inputs: PredictionInputs, edit: AppliedEdit, text: Rows, position: Position, *, language_id: str
+) -> PredictionInputs:
+    """``inputs`` as they would be had the user accepted a prediction that did ``edit`` and led to ``text``.
+
+    ``position`` is the cursor in ``text``. What the user accepts is an event of its own here, also where the history
+    would have joined it to an acceptance just before.
+    """
+    around = _Around.of(text, position, language_id)
+    event = _accepted_event(inputs.cursor_path, edit, text)
+    return replace(
+        inputs,
+        cursor_excerpt=around.excerpt,
+        cursor_offset_in_excerpt=around.cursor_offset,
+        excerpt_ranges=excerpt_ranges(around.excerpt.encode(), around.cursor_offset, around.nodes or ()),
+        excerpt_start_row=around.start_row,
+        events=(*inputs.events, event)[-MAX_EVENTS:] if event.diff else inputs.events,
+        syntax_ranges=around.nodes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """The rows around a cursor that a model may see, and the syntax nodes that hold the cursor."""
+
+    excerpt: str
+    start_row: int
+    cursor_offset: int
+    nodes: tuple[Span, ...] | None
+
+    @classmethod
+    def of(cls, text: Rows, position: Position, language_id: str) -> _Around:
+        """``position`` lies in the text."""
+        cursor_row = position.line
+        # A row costs at least one token, so the excerpt lies inside this window.
+        first_row = max(0, cursor_row - CURSOR_EXCERPT_TOKENS)
+        window = text.rows(first_row, cursor_row + CURSOR_EXCERPT_TOKENS + 1)
+        rows = cursor_excerpt_rows(
+            lambda row: line_tokens(utf8_length(content_of(window[row]))), len(window), cursor_row - first_row
+        )
+        lines = [content_of(row) for row in window[rows.start : rows.end]]
+        above = lines[: cursor_row - first_row - rows.start]
+        line = lines[len(above)]
+        column_bytes = utf8_length(line[: index_at_utf16(line, position.character_utf16)])
+        cursor_offset = sum(map(utf8_length, above)) + len(above) + column_bytes
+        excerpt = "\n".join(lines)
+        nodes = syntax_ranges(language_id, excerpt.encode(), cursor_offset)
+        return cls(excerpt, first_row + rows.start, cursor_offset, nodes)
+
+
+def _accepted_event(path: str, edit: AppliedEdit, text: Rows) -> EditEvent:
+    """The event that accepting a prediction becomes in the history."""
+    first_row = max(0, edit.start_row - CONTEXT_LINES)
+    old = TextBefore(text, edit).rows(first_row, edit.old_end_row + CONTEXT_LINES)
+    new = text.rows(first_row, edit.new_end_row + CONTEXT_LINES)
+    diff = write_hunks(_with_plain_ends(old), _with_plain_ends(new), old_start_row=first_row, new_start_row=first_row)
+    return EditEvent(
+        path=path,
+        old_path=path,
+        diff=diff,
+        old_range=Span(edit.start_bytes, edit.start_bytes + edit.old_bytes),
+        new_range=Span(edit.start_bytes, edit.start_bytes + edit.new_bytes),
+        predicted=True,
+    )
+
+
+def _with_plain_ends(rows: Iterable[str]) -> str:
+    contents = ((row, content_of(row)) for row in rows)
+    return "".join(content + "\n" if len(row) > len(content) else content for row, content in contents)
 
 
 def _expected(text: Rows, edits: Sequence[ContentChange]) -> _Expected:

@@ -1,6 +1,6 @@
 """A thin typed layer over llama.cpp's C API, as bound by llama-cpp-python: models, tokens, one context.
 
-Logits are kept for the last token of a batch only. Knows nothing of prompts, reuse or requests; the only
+Logits are made only for the tokens that are asked about. Knows nothing of prompts, reuse or requests; the only
 module that imports ``llama_cpp``, and only the worker process imports it.
 """
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Logits = NDArray[np.float32]
 
-SEQUENCE = 0  # the only sequence so far
 LOG_WARNING, LOG_ERROR, LOG_CONTINUED = 3, 4, 5  # ggml_log_level in ggml.h
 KEPT_ERRORS = 8  # lines of llama.cpp's log that explain a refusal
 
@@ -178,6 +177,11 @@ class Model:
                 return buffer.raw[:count]
             size = -count
 
+    @property
+    def can_forget(self) -> bool:
+        """Whether a part of what was read can be taken back: a recurrent state holds all of it or nothing."""
+        return not (llama_cpp.llama_model_is_recurrent(self.pointer) or llama_cpp.llama_model_is_hybrid(self.pointer))
+
     def ends_generation(self, token: int) -> bool:
         """Whether the vocabulary marks ``token`` as an end (of sequence, of turn, ...)."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
@@ -211,10 +215,11 @@ def _meta_string(read: Callable[..., int], pointer: Any, index: int) -> str:
 
 
 class Context:
-    """The KV cache of one sequence and the buffers to evaluate tokens in it.
+    """A KV cache of one or several sequences and the buffers to evaluate tokens in it.
 
-    ``batch_tokens`` is the most one ``decode`` takes, logical and physical alike: one call is one forward
-    pass, and an abort loses at most that many tokens.
+    ``context_tokens`` is the longest sequence, ``cells`` what all of them together may hold (tokens that
+    sequences share count once) and ``batch_tokens`` the most one ``decode`` takes, logical and physical alike:
+    one call is one forward pass, and an abort loses at most that many tokens.
     """
 
     def __init__(
@@ -226,11 +231,15 @@ class Context:
         batch_tokens: int,
         threads: int,
         abort: AbortFlag | None = None,
+        sequences: int = 1,
+        cells: int = 0,
     ) -> None:
-        """Raises LlamaError when there is no memory for the context."""
+        """``cells`` 0 means ``context_tokens``. Raises LlamaError when there is no memory for the context."""
         parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = context_tokens
+        parameters.n_ctx = max(cells, context_tokens)
         parameters.n_batch = parameters.n_ubatch = batch_tokens
+        parameters.n_seq_max = sequences
+        parameters.kv_unified = True
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
         if abort is not None:
@@ -238,73 +247,91 @@ class Context:
             parameters.abort_callback_data = abort.address()
         self._log = log
         log.take_errors()
-        self._pointer = llama_cpp.llama_init_from_model(model.pointer, parameters)
+        with log.holding() as held:
+            self._pointer = llama_cpp.llama_init_from_model(model.pointer, parameters)
+            if self._pointer and cells > context_tokens:
+                held.clear()  # it warns of sequences longer than in training, which the cells of several are not
         if not self._pointer:
             raise LlamaError(log.take_errors() or "llama.cpp could not make a context")
         self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
-        self.context_tokens = llama_cpp.llama_n_ctx(self._pointer)
+        self.cells: int = llama_cpp.llama_n_ctx(self._pointer)
+        self.context_tokens = min(context_tokens, self.cells) if cells else self.cells
         self.batch_tokens = batch_tokens
+        self.sequences = sequences
         self._vocabulary_tokens = model.facts().vocabulary_tokens
         self._batch = llama_cpp.llama_batch_init(batch_tokens, 0, 1)
         self._tokens = np.ctypeslib.as_array(self._batch.token, (batch_tokens,))
         self._positions = np.ctypeslib.as_array(self._batch.pos, (batch_tokens,))
         self._wanted = np.ctypeslib.as_array(self._batch.logits, (batch_tokens,))
         self._wanted[:] = 0
+        self._sequence = 0  # the one the batch names
         for index in range(batch_tokens):
             self._batch.n_seq_id[index] = 1
-            self._batch.seq_id[index][0] = SEQUENCE
+            self._batch.seq_id[index][0] = self._sequence
         self._logits_address = 0
-        self._logits: Logits = np.empty(0, np.float32)
+        self._logits: Logits = np.empty((0, 0), np.float32)
+        self._rows = 0
 
     def close(self) -> None:
         """Free the context; its model must still be there."""
         llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._pointer)
 
-    def decode(self, tokens: Sequence[int], start: int, *, logits: bool) -> DecodeStatus:
-        """Evaluate at most ``batch_tokens`` tokens from position ``start``; ``logits`` for the last of them.
+    def decode(self, tokens: Sequence[int], start: int, *, logits: int, sequence: int = 0) -> DecodeStatus:
+        """Evaluate at most ``batch_tokens`` tokens of ``sequence`` from position ``start``.
 
-        After ABORTED none of these tokens is in the cache. Raises LlamaError when llama.cpp cannot evaluate.
+        ``logits`` is for how many of the last tokens there shall be logits. After ABORTED none of these tokens is
+        in the cache. Raises LlamaError when llama.cpp cannot evaluate.
         """
         count = len(tokens)
+        if sequence != self._sequence:
+            for index in range(self.batch_tokens):
+                self._batch.seq_id[index][0] = sequence
+            self._sequence = sequence
         self._batch.n_tokens = count
         self._tokens[:count] = tokens
         self._positions[:count] = np.arange(start, start + count)
-        self._wanted[count - 1] = logits
+        self._wanted[count - logits : count] = 1
         with self._log.holding() as held:
             code = llama_cpp.llama_decode(self._pointer, self._batch)
             if code == DecodeStatus.ABORTED.value:
                 held.clear()  # what llama.cpp says of an abort is no news: there is one for most keystrokes
-        self._wanted[count - 1] = 0
+        self._wanted[count - logits : count] = 0
+        self._rows = logits
         if code not in (DecodeStatus.DONE.value, DecodeStatus.ABORTED.value):
             raise LlamaError(f"llama.cpp could not evaluate {count} tokens at {start} (code {code})")
         return DecodeStatus(code)
 
-    def last_logits(self) -> Logits:
-        """The logits of the last token decoded with ``logits``; a view, valid until the next ``decode``.
+    def logits(self) -> Logits:
+        """A row for each token decoded with logits; a view, valid until the next ``decode``.
 
         Raises LlamaError for a model that has none.
         """
-        pointer = llama_cpp.llama_get_logits_ith(self._pointer, -1)
+        pointer = llama_cpp.llama_get_logits(self._pointer)
         if not pointer:
             raise LlamaError("the model predicts no tokens (an embedding model?)")
         address = ctypes.addressof(pointer.contents)
         if address != self._logits_address:  # making the view costs more than reading through it
             self._logits_address = address
-            self._logits = np.ctypeslib.as_array(pointer, (self._vocabulary_tokens,))
-        return self._logits
+            # As many rows as there may ever be: the buffer holds no more than those that were asked for.
+            self._logits = np.ctypeslib.as_array(pointer, (self.batch_tokens, self._vocabulary_tokens))
+        return self._logits[: self._rows]
 
-    def keep(self, count: int) -> bool:
-        """Remove everything after the first ``count`` tokens; False (nothing removed) where memory cannot."""
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, SEQUENCE, count, -1))
+    def keep(self, count: int, sequence: int = 0) -> bool:
+        """Remove all but the first ``count`` tokens of a sequence; False (nothing removed) where memory cannot."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, count, -1))
+
+    def share(self, source: int, target: int, count: int) -> None:
+        """Make the first ``count`` tokens of ``source`` the first ones of the empty ``target`` too; costs no cell."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, count)
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything, from all sequences."""
         llama_cpp.llama_memory_clear(self._memory, False)
 
-    def held_tokens(self) -> int:
-        """How many positions the cache holds."""
-        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, SEQUENCE)) + 1
+    def held_tokens(self, sequence: int = 0) -> int:
+        """How many positions a sequence holds."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
 
 def backend(gpu_layers: int) -> str:

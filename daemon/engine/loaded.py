@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from daemon.engine import guard
 from daemon.engine.decoder import Decoded, Decoder, DecodeRequest
 from daemon.engine.errors import ModelRefused
+from daemon.engine.expected import expected_answers
 from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend
 from daemon.engine.messages import EngineAnswer, ModelInfo, ModelSettings, StopReason
 from daemon.prompts.base import FileEdits, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 MAX_CONTEXT_TOKENS = 8192  # prompts stay far below; a larger KV cache only costs memory
 MIN_CONFIDENCE_KEY = "foretype.min_confidence"  # GGUF metadata: below this the model's edits are not worth showing
-BATCH_TOKENS = 128  # what an abort in prefill can lose, and how long a GPU (never asked inside) runs on
+BATCH_TOKENS = 128  # the most a pass takes when nobody waits, and how long a GPU (never asked inside) runs on
+CACHED_PROMPTS = 4  # this window, the one before, another file, and one to spare
+WARM_UP_SECONDS = 0.2  # of measuring what passes cost, before the first answer
 
 UNFINISHED_REASONS = {
     StopReason.ANSWER_BUDGET: "the answer grew longer than its budget",
@@ -46,11 +49,12 @@ class LoadedModel:
     def __init__(
         self, model: Model, context: Context, prompt_format: PromptFormat, info: ModelInfo, abort: AbortFlag
     ) -> None:
+        pass_clock = time.thread_time if info.gpu_layers == 0 else time.perf_counter
         self.info = info
         self._min_confidence = float(model.facts().metadata.get(MIN_CONFIDENCE_KEY, "0"))
         self._model = model
         self._format = prompt_format
-        self._decoder = Decoder(model, context, abort)
+        self._decoder = Decoder(model, context, abort, pass_clock=pass_clock)
         controls = filter(None, model.control_texts())
         self._control = re.compile("|".join(map(re.escape, controls)) or "(?!)")
 
@@ -63,8 +67,9 @@ class LoadedModel:
             facts = _probe(settings.path, log)
             prompt_format = choose_format(settings.prompt_format, facts.metadata, path.name)
             context_tokens = min(facts.training_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS)
+            cells = min(CACHED_PROMPTS * context_tokens, MAX_CONTEXT_TOKENS)
             if settings.gpu_layers == 0:  # else the weights go where we cannot count
-                needed = guard.needed_bytes(path.stat().st_size, facts.metadata, context_tokens)
+                needed = guard.needed_bytes(path.stat().st_size, facts.metadata, cells)
                 guard.check_memory(path, needed, guard.available_bytes())
             model = Model.load(settings.path, log, gpu_layers=settings.gpu_layers)
             threads = settings.threads or max(1, (os.cpu_count() or 2) // 2)
@@ -75,6 +80,8 @@ class LoadedModel:
                 batch_tokens=BATCH_TOKENS,
                 threads=threads,
                 abort=abort,
+                sequences=CACHED_PROMPTS if model.can_forget else 1,
+                cells=cells,
             )
             info = _describe(settings, model.facts(), prompt_format.name, context.context_tokens)
             loaded = cls(model, context, prompt_format, info, abort)
@@ -86,8 +93,8 @@ class LoadedModel:
         return loaded
 
     def warm_up(self) -> None:
-        """Evaluate one token: pages and kernels are touched, and a model that cannot compute is found out."""
-        self._decoder.decode(DecodeRequest(prompt=(0,), stop=(), max_answer_tokens=1))
+        """Evaluate something: pages are touched, costs measured, and a model that cannot compute is found out."""
+        self._decoder.warm_up(WARM_UP_SECONDS)
 
     def count_tokens(self, text: str) -> int:
         """How many of the model's tokens ``text`` takes, control tokens recognised."""
@@ -99,12 +106,14 @@ class LoadedModel:
         prompt = self._format.render(inputs, self.count_tokens)
         if isinstance(prompt, Refusal):
             return EngineAnswer(id=request_id, reason=prompt.value, seconds=time.monotonic() - started)
+        expected = expected_answers(self._format, inputs, prompt, self._model.tokenize)
         decoded = self._decoder.decode(
             DecodeRequest(
                 prompt=self._model.tokenize(prompt.text, add_beginning=True),
                 stop=tuple(marker.encode() for marker in prompt.stop),
                 max_answer_tokens=prompt.max_answer_tokens,
-                draft_source=self._model.tokenize(prompt.region_text, parse_special=False),
+                drafts=expected.drafts,
+                unchanged=expected.unchanged,
                 deadline=started + deadline_seconds,
             )
         )

@@ -22,6 +22,7 @@ class StopReason(StrEnum):
 
     STOP_MARKER = "stop_marker"
     END_OF_SEQUENCE = "end_of_sequence"
+    REJOINED = "rejoined"  # the rest of the answer is the rest of the region: see rejoin.py
     ANSWER_BUDGET = "answer_budget"
     CONTEXT_FULL = "context_full"
     ABORTED = "aborted"
@@ -29,17 +30,18 @@ class StopReason(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """Whether the model itself ended the answer."""
-        return self in (StopReason.STOP_MARKER, StopReason.END_OF_SEQUENCE)
+        """Whether the model itself ended the answer, or it provably came back to the region."""
+        return self in (StopReason.STOP_MARKER, StopReason.END_OF_SEQUENCE, StopReason.REJOINED)
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What one prediction cost, exact on any machine.
 
-    ``tokens_evaluated`` counts every token handed to ``llama_decode`` (prompt and answer);
-    ``tokens_reused`` the prompt tokens found in the KV cache; ``drafted`` and ``accepted`` the speculated
-    tokens; ``aborted`` is 1 when the abort flag ended it.
+    ``answer_tokens`` are those the model chose; ``tokens_evaluated`` counts every token handed to
+    ``llama_decode`` (prompt, answer, rejected drafts, and what an abort undid); ``tokens_reused`` the prompt
+    tokens found in the KV cache; ``forward_passes`` the calls; ``drafted`` the tokens speculated on and
+    ``accepted`` those of them that the model chose too; ``aborted`` is 1 when the abort flag ended it.
     """
 
     prompt_tokens: int = 0
@@ -59,8 +61,10 @@ class EngineAnswer:
     Either ``new_region_text`` or ``file_edits`` is there when there is an edit; else ``reason`` says why there is
     none (a sentence for status). ``region_start_bytes`` and ``region_end_bytes`` locate the editable region in the
     excerpt; ``file_edits`` are to rows of files, perhaps of others than the cursor's.
-    ``confidence`` is the product of the probabilities of the answer's tokens, the one that ended it included
-    (not yet of those alone that differ from a copy of the region); ``seconds`` is the worker's own time.
+    ``confidence`` is a product of probabilities. Where the answer is a copy of the region with a change: of the
+    tokens that differ, from the one that decides to, up to and including the one that ends the difference. In
+    every other format: of all tokens of the answer, the one that ended it included. ``seconds`` is the worker's
+    own time.
     """
 
     id: int

@@ -24,6 +24,7 @@ from daemon.engine.client import EngineClient
 from daemon.engine.decoder import Decoder
 from daemon.engine.llama import Context, Log, Model
 from daemon.engine.messages import ModelSettings
+from daemon.engine.pace import FixedCosts, PassCosts
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|end|>", "<|line_0|>", "<|line_1|>")
 MERGED_PAIRS = ("Ġ Ġ", "ĠĠ ĠĠ", "d e", "de f", "s e", "se l", "sel f", "r e", "re t", "Ġ =", "i n", "o r")
@@ -36,7 +37,7 @@ class TinyModel:
     """The shape of a model to write.
 
     ``end_token`` is the id of the token that ends a sequence; wherever the model would predict the token
-    ``line_token_instead_of`` it predicts ``<|line_0|>``.
+    ``line_token_instead_of`` it predicts ``<|line_0|>``, and a newline for ``newline_instead_of``. Without ``certainty`` near ties are common.
     """
 
     width: int = 64
@@ -46,6 +47,9 @@ class TinyModel:
     architecture: str = "qwen2"
     end_token: int | None = None
     line_token_instead_of: int | None = None
+    newline_instead_of: int | None = None
+    seed: int = 1
+    certainty: float = 1.0  # times what it prefers one token to another
     text: bool = True  # predicts printable ASCII only, else any byte: mostly no UTF-8
     broken: bool = False  # its output is not a number
     min_confidence: float | None = None  # what the file says of itself
@@ -61,9 +65,24 @@ def vocabulary() -> tuple[list[str], list[int]]:
     return tokens + list(CONTROL_TOKENS), [int(kind) for kind in types]
 
 
+def output_weights(output: np.ndarray, tokens: list[str], model: TinyModel) -> np.ndarray:
+    """The rows that make logits, from random ones: what the model shall never write or write instead is seen to."""
+    output[-len(CONTROL_TOKENS) :] = 0  # logit 0: never the best
+    output *= model.certainty
+    if model.text:
+        output[:0x20] = output[0x7F:0x100] = 0
+    if model.line_token_instead_of is not None:
+        output[tokens.index("<|line_0|>")] = output[model.line_token_instead_of] * 1.01
+    if model.newline_instead_of is not None:
+        output[tokens.index("Ċ")] = output[model.newline_instead_of] * 1.01
+    if model.broken:
+        output[7] = np.nan
+    return output
+
+
 def write_model(path: Path, model: TinyModel) -> Path:
     tokens, types = vocabulary()
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(model.seed)
     width, inner = model.width, 2 * model.width
 
     def weights(rows: int, columns: int) -> np.ndarray:
@@ -89,14 +108,7 @@ def write_model(path: Path, model: TinyModel) -> Path:
     writer.add_eos_token_id(tokens.index("<|endoftext|>") if model.end_token is None else model.end_token)
     writer.add_add_bos_token(False)
 
-    output = weights(len(tokens), width)
-    output[-len(CONTROL_TOKENS) :] = 0  # logit 0: never the best
-    if model.text:
-        output[:0x20] = output[0x7F:0x100] = 0
-    if model.line_token_instead_of is not None:
-        output[tokens.index("<|line_0|>")] = output[model.line_token_instead_of] * 1.01
-    if model.broken:
-        output[7] = np.nan
+    output = output_weights(weights(len(tokens), width), tokens, model)
     writer.add_tensor("token_embd.weight", weights(len(tokens), width) * 4)
     writer.add_tensor("output.weight", output)
     writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
@@ -151,9 +163,20 @@ def llama_log() -> Log:
 
 
 class Bench:
-    """One loaded model with a decoder, in this process."""
+    """One loaded model with a decoder, in this process; a drafted token costs a fifth of a pass unless said otherwise."""
 
-    def __init__(self, path: Path, log: Log, clock: Callable[[], float], batch_tokens: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        log: Log,
+        clock: Callable[[], float],
+        batch_tokens: int,
+        *,
+        sequences: int = 1,
+        cells: int = 0,
+        costs: PassCosts | None = None,
+        read_batch_tokens: int | None = None,
+    ) -> None:
         self.flag = AbortFlag.create()
         self.model = Model.load(str(path), log)
         self.context = Context(
@@ -163,8 +186,17 @@ class Bench:
             batch_tokens=batch_tokens,
             threads=1,
             abort=self.flag,
+            sequences=sequences,
+            cells=cells,
         )
-        self.decoder = Decoder(self.model, self.context, self.flag, clock)
+        self.decoder = Decoder(
+            self.model,
+            self.context,
+            self.flag,
+            clock,
+            costs or FixedCosts(1.0, 0.2),
+            batch_tokens if read_batch_tokens is None else read_batch_tokens,
+        )
 
     def close(self) -> None:
         self.context.close()
@@ -174,11 +206,11 @@ class Bench:
 
 @pytest.fixture
 def open_bench(llama_log: Log) -> Iterator[Callable[..., Bench]]:
-    """``open_bench(path, clock=..., batch_tokens=...)``: a decoder in this process, closed after the test."""
+    """``open_bench(path, clock=..., batch_tokens=..., ...)``: a decoder in this process, closed after the test."""
     benches: list[Bench] = []
 
-    def open_(path: Path, clock: Callable[[], float] = lambda: 0.0, batch_tokens: int = 16) -> Bench:
-        benches.append(Bench(path, llama_log, clock, batch_tokens))
+    def open_(path: Path, clock: Callable[[], float] = lambda: 0.0, batch_tokens: int = 16, **options: object) -> Bench:
+        benches.append(Bench(path, llama_log, clock, batch_tokens, **options))
         return benches[-1]
 
     yield open_
@@ -193,6 +225,7 @@ class PlainLoop:
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx, parameters.n_threads, parameters.n_threads_batch = 512, 1, 1
+        parameters.n_ubatch = 32  # larger passes round coarsely
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         vocabulary_pointer = llama_cpp.llama_model_get_vocab(self._model)
         self._size = llama_cpp.llama_vocab_n_tokens(vocabulary_pointer)

@@ -1,8 +1,9 @@
-"""Greedy decoding with a reused cache gives the text of a plain loop, and its counters say what it cost."""
+"""Greedy decoding with a reused cache and with drafts gives the text of a plain loop; its counters say what it cost."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -12,7 +13,9 @@ from daemon.engine.abort import AbortCause
 from daemon.engine.decoder import DecodeRequest
 from daemon.engine.llama import LlamaError
 from daemon.engine.messages import StopReason
+from daemon.engine.pace import FixedCosts
 
+STUDENT = Path(__file__).parents[3] / "daemon" / "models" / "student.gguf"
 PROMPT = "def total(self):\n    ret = 1\n    return self.or"
 TIE = 1e-3  # below this lead rounding may decide which token is best, and greedy decoding is not defined
 
@@ -28,8 +31,26 @@ typed_prompts = st.lists(
 )
 
 
-def request(prompt, *, stop=(), budget=8, deadline=math.inf):
-    return DecodeRequest(prompt=prompt, stop=stop, max_answer_tokens=budget, deadline=deadline)
+def request(prompt, *, stop=(), budget=8, deadline=math.inf, drafts=()):
+    return DecodeRequest(prompt, stop, budget, drafts, deadline=deadline)
+
+
+@pytest.fixture(scope="module")
+def certain_model(build_model):
+    """A model without near ties: what it costs to decode is known to the pass."""
+    return build_model(certainty=30.0)
+
+
+def plain_tokens(bench, prompt, budget=40):
+    """The tokens of the plain answer, found by asking for one more each time; the cache is then empty."""
+    tokens = []
+    for _ in range(budget):
+        before = len(bench.decoder.cache.held)
+        bench.decoder.decode(request([*prompt, *tokens], budget=1))
+        tokens.append(int(bench.context.logits()[-1].argmax()))
+        assert len(bench.decoder.cache.held) > before or before == 0
+    bench.decoder.cache.clear()
+    return tokens
 
 
 @given(prompts=typed_prompts, budget=st.integers(1, 10))
@@ -244,3 +265,206 @@ def test_control_tokens_are_recognised_only_where_asked(open_bench, tiny_model):
 
     assert len(bench.model.tokenize("<|line_1|>")) == 1
     assert len(bench.model.tokenize("<|line_1|>", parse_special=False)) > 1
+
+
+# --- drafts ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["tiny", "tiny with ends", "another tiny", "student"])
+def any_model(request, build_model):
+    """Models of random weights, and a trained one."""
+    return {
+        "tiny": build_model,
+        "tiny with ends": lambda: build_model(seed=3, end_token=65, line_token_instead_of=86),
+        "another tiny": lambda: build_model(seed=2, width=96, layers=3, text=False),
+        "student": lambda: STUDENT,
+    }[request.param]()
+
+
+mutations = st.lists(st.tuples(st.sampled_from(["replace", "remove", "insert"]), st.integers(0, 30)), max_size=4)
+
+
+def mutated(tokens, changes):
+    """Almost ``tokens``."""
+    result = list(tokens)
+    for kind, index in changes:
+        at = min(index, len(result))
+        result[at : at + (kind != "insert")] = [] if kind == "remove" else [70 + index]
+    return result
+
+
+@given(
+    text=st.text(alphabet="self =()\né🙂defor", min_size=1, max_size=70),
+    budget=st.integers(1, 40),
+    changes=st.lists(mutations, max_size=3),
+    wrong=st.lists(st.lists(st.integers(0, 271), max_size=30), max_size=2),
+    endless=st.booleans(),
+    each=st.sampled_from([0.0, 0.2, 0.7]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_drafted_answer_is_the_plain_answer_whatever_was_drafted(
+    open_bench, any_model, text, budget, changes, wrong, endless, each
+):
+    """Sources: the answer itself with differences, anything, nothing, more than the context takes."""
+    bench = open_bench(any_model, batch_tokens=64, costs=FixedCosts(1.0, each))
+    prompt = bench.model.tokenize(text)
+    stop = (b"V`", b"<|line_0|>", b"<|end|>")
+    plain = bench.decoder.decode(request(prompt, stop=stop, budget=budget))
+    written = list(bench.decoder.cache.held[len(prompt) :])
+    bench.decoder.cache.clear()
+
+    sources = [mutated(written, some) for some in changes] + wrong + [[66] * 3000] * endless
+    drafted = bench.decoder.decode(request(prompt, stop=stop, budget=budget, drafts=sources))
+
+    assert drafted.answer == plain.answer
+    assert drafted.stop is plain.stop
+    assert drafted.log_probability == pytest.approx(plain.log_probability, abs=0.05)
+    counters = drafted.counters
+    assert counters.answer_tokens == plain.counters.answer_tokens
+    assert counters.accepted <= counters.drafted
+    held = bench.decoder.cache.held
+    assert bench.context.held_tokens() == len(held)
+    # What the cache holds is the prompt and what was written, whatever was drafted.
+    assert list(held[: len(prompt) + len(written)]) == [*prompt, *written][: len(held)]
+    assert len(held) >= len(prompt) + len(written)
+
+
+def test_a_right_draft_takes_as_many_passes_as_it_fits_into(open_bench, certain_model):
+    bench = open_bench(certain_model, batch_tokens=16, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)[:10]
+    tokens = plain_tokens(bench, prompt)
+    decoded = bench.decoder.decode(request(prompt, budget=40, drafts=[tokens]))
+
+    assert decoded.answer == b"".join(map(bench.model.piece, tokens))
+    # 10 of the prompt and 6 drafted tokens give 7, then the last token and 15 drafted ones give 16, twice; and one.
+    assert decoded.counters.forward_passes == 4
+    assert decoded.counters.drafted == decoded.counters.accepted == 6 + 15 + 15
+    assert decoded.counters.tokens_evaluated == len(prompt) + 40 - 1
+
+
+def test_an_answer_that_was_drafted_to_its_end_is_one_pass_over_what_is_new(open_bench, certain_model):
+    """No edit: the region is in the cache, and its copy and the end marker come out of a single pass."""
+    bench = open_bench(certain_model, batch_tokens=128, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)
+    tokens = plain_tokens(bench, prompt)
+    bench.decoder.decode(request(prompt[:-1], budget=1))
+    end = bench.model.piece(tokens[-2]) + bench.model.piece(tokens[-1])
+    decoded = bench.decoder.decode(request(prompt, stop=(end,), budget=100, drafts=[tokens]))
+
+    assert decoded.stop is StopReason.STOP_MARKER
+    assert decoded.counters.forward_passes == 1
+    assert decoded.counters.accepted == decoded.counters.answer_tokens == len(tokens)
+
+
+def test_a_rejected_draft_leaves_nothing_in_the_cache(open_bench, certain_model):
+    bench = open_bench(certain_model, batch_tokens=64, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)
+    tokens = plain_tokens(bench, prompt, 3)
+    wrong = [token + 1 for token in tokens]
+    decoded = bench.decoder.decode(request(prompt, budget=1, drafts=[wrong]))
+    assert decoded.counters.drafted == 0  # a token of which one is wanted needs no draft
+    decoded = bench.decoder.decode(request(prompt, budget=3, drafts=[[tokens[0], *wrong[1:]]]))
+
+    assert (decoded.counters.drafted, decoded.counters.accepted) == (2, 1)
+    assert list(bench.decoder.cache.held) == [*prompt, *tokens[:2]]
+    assert bench.context.held_tokens() == len(prompt) + 2
+
+
+def test_no_more_is_drafted_than_the_context_takes(open_bench, tiny_model):
+    bench = open_bench(tiny_model, batch_tokens=128, costs=FixedCosts(1.0, 0.0))
+    prompt = [50, 51] * 500
+    plain = bench.decoder.decode(request(prompt, budget=100))
+    written = list(bench.decoder.cache.held[len(prompt) :])
+    bench.decoder.cache.clear()
+    decoded = bench.decoder.decode(request(prompt, budget=100, drafts=[written * 10]))
+
+    assert (decoded.stop, decoded.answer) == (StopReason.CONTEXT_FULL, plain.answer)
+    assert len(bench.decoder.cache.held) == bench.context.context_tokens == 1024
+
+
+@pytest.mark.parametrize("at", range(1, 11))
+def test_an_abort_at_any_pass_leaves_the_cache_right(open_bench, tiny_model, at):
+    """Reading, in a drafted pass, in a plain one: the next answer is that of a fresh engine."""
+    clock = AbortAtPass(at)
+    bench = open_bench(tiny_model, clock=clock, batch_tokens=16, costs=FixedCosts(1.0, 0.1))
+    prompt = bench.model.tokenize(PROMPT * 2)
+    fresh = open_bench(tiny_model, batch_tokens=16)
+    expected = fresh.decoder.decode(request(prompt, budget=30))
+    written = list(fresh.decoder.cache.held[len(prompt) :])
+    drafts = [mutated(written, [("replace", 4), ("remove", 9), ("insert", 17)])]
+    clock.flag = bench.flag
+    aborted = bench.decoder.decode(request(prompt, budget=30, drafts=drafts))
+    assert aborted.stop is StopReason.ABORTED
+    assert aborted.counters.forward_passes == at
+    held = list(bench.decoder.cache.held)
+    assert held == [*prompt, *written][: len(held)]
+    assert bench.context.held_tokens() == len(held)
+
+    bench.flag.set(AbortCause.NONE)
+    again = bench.decoder.decode(request(prompt, budget=30, drafts=drafts))
+    assert (again.answer, again.stop) == (expected.answer, expected.stop)
+    assert again.counters.tokens_reused == min(len(held), len(prompt) - 1)
+
+
+def test_what_nobody_waits_for_is_read_in_larger_batches(open_bench, tiny_model):
+    bench = open_bench(tiny_model, batch_tokens=128, read_batch_tokens=16)
+    waited_for = bench.decoder.decode(DecodeRequest([60] * 128, (), 1))
+    bench.decoder.cache.clear()
+    unhurried = bench.decoder.decode(DecodeRequest([60] * 128, (), 1, can_be_superseded=False))
+
+    assert (waited_for.counters.forward_passes, unhurried.counters.forward_passes) == (8, 1)
+
+
+# --- near ties: a larger pass may round otherwise ----------------------------------------------------------
+
+
+class Tilted:
+    """A context whose passes with drafts, but for the first few, prefer the second best token by a little."""
+
+    def __init__(self, context, right_passes=0):
+        self._context = context
+        self._tokens = 0
+        self.right_passes = right_passes
+        self.sizes = []
+
+    def __getattr__(self, name):
+        return getattr(self._context, name)
+
+    def decode(self, tokens, start, *, logits, sequence=0):
+        self._tokens = logits
+        self.sizes.append(len(tokens))
+        return self._context.decode(tokens, start, logits=logits, sequence=sequence)
+
+    def logits(self):
+        rows = self._context.logits().copy()
+        if self._tokens > 1 and len(self.sizes) > self.right_passes:
+            for row in rows:
+                second, best = row.argsort()[-2:]
+                row[second] = row[best] + 0.01
+        return rows
+
+
+def test_a_token_that_rounding_could_decide_is_chosen_as_plain_decoding_would(open_bench, tiny_model):
+    bench = open_bench(tiny_model, batch_tokens=64, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)
+    tokens = plain_tokens(bench, prompt, 12)
+    bench.decoder.context = Tilted(bench.context)
+    decoded = bench.decoder.decode(request(prompt, budget=12, drafts=[tokens]))
+
+    assert decoded.answer == b"".join(map(bench.model.piece, tokens))
+    assert list(bench.decoder.cache.held[: len(prompt) + 11]) == [*prompt, *tokens[:11]]
+
+
+def test_all_that_was_evaluated_otherwise_is_evaluated_again(open_bench, certain_model):
+    """A later pass with a draft is in doubt: the prompt in one pass, then the answer so far token by token."""
+    bench = open_bench(certain_model, batch_tokens=64, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)
+    tokens = plain_tokens(bench, prompt, 9)
+    wrong = [*tokens[:3], 5, *tokens[4:]]
+    tilted = bench.decoder.context = Tilted(bench.context, right_passes=1)
+    decoded = bench.decoder.decode(request(prompt, budget=9, drafts=[wrong]))
+
+    assert decoded.answer == b"".join(map(bench.model.piece, tokens))
+    # Eight drafted tokens, of which three are right; one plain token; a doubtful pass with three; all five again.
+    assert tilted.sizes[:9] == [len(prompt) + 8, 1, 1 + 3, len(prompt), 1, 1, 1, 1, 1]
+    assert decoded.counters.tokens_evaluated == sum(tilted.sizes)
