@@ -7,14 +7,41 @@ nothing of sessions or clients.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capture.editing.document import Document
+    from capture.editing.positions import Range
     from capture.inputs import PredictionInputs
     from daemon.prompts.base import FileEdit
+
+
+class Text(Protocol):
+    """What is asked of the text of one version: a ``Document`` as it is now, or a frozen one."""
+
+    @property
+    def version(self) -> int:
+        """The version that has this text."""
+        ...
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows, at least 1."""
+        ...
+
+    @property
+    def line_ending(self) -> str:
+        """The terminator of the first row."""
+        ...
+
+    def line(self, row: int) -> str:
+        """Text of a row without its terminator."""
+        ...
+
+    def text_in(self, where: Range) -> str:
+        """The text of a range."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +61,7 @@ class RowsRewritten:
     cursor_bytes: int
 
 
-def nearest_rewrite(inputs: PredictionInputs, edits: Sequence[FileEdit], document: Document) -> RowsRewritten | str:
+def nearest_rewrite(inputs: PredictionInputs, edits: Sequence[FileEdit], document: Text) -> RowsRewritten | str:
     """What can be shown of the edits, or a sentence that says why nothing can."""
     own = [edit for edit in edits if edit.path == inputs.cursor_path]
     if not own:
@@ -58,7 +85,7 @@ def _rows_between(row: int, edit: FileEdit) -> int:
     return max(edit.rows.start - row, row - max(edit.rows.end - 1, edit.rows.start), 0)
 
 
-def _rewrite(edit: FileEdit, document: Document, cursor_row: int, cursor_column: int) -> RowsRewritten | None:
+def _rewrite(edit: FileEdit, document: Text, cursor_row: int, cursor_column: int) -> RowsRewritten | None:
     """The edit as a change of the document, None where its old text is not there."""
     first, end, count = edit.rows.start, edit.rows.end, document.row_count
     if not 0 <= first <= end <= count:
@@ -87,7 +114,7 @@ def _rewrite(edit: FileEdit, document: Document, cursor_row: int, cursor_column:
     return RowsRewritten(first_row, text, len(before.encode()), old, new, cursor)
 
 
-def _text(document: Document, start_row: int, end_row: int) -> str:
+def _text(document: Text, start_row: int, end_row: int) -> str:
     r"""The rows with ``\n`` as line end; the document's last row has none."""
     text = "".join(document.line(row) + "\n" for row in range(start_row, end_row))
     return text.removesuffix("\n") if end_row == document.row_count and start_row < end_row else text

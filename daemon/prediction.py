@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from capture.editing.line_diff import minimal_edits
@@ -19,8 +20,8 @@ from daemon.engine.messages import Counters, EngineAnswer
 from daemon.file_edits import RowsRewritten, nearest_rewrite
 
 if TYPE_CHECKING:
-    from capture.editing.document import Document
     from capture.inputs import PredictionInputs
+    from daemon.file_edits import Text
 
 # Hunks with at most this many unchanged rows between them are shown as one edit; as Zed groups them.
 MAX_ROWS_BETWEEN_HUNKS = 1
@@ -31,6 +32,17 @@ _CONTROL_TOKEN = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<\[[a-z]+-[a-z]+\]>|<\uff5c[^\uff5c]{1,40}\uff5c>"
     r"|\u25c1[a-z_]{1,20}\u25b7|NO_EDITS|KEEP_PREVIOUS|</s>"
 )
+
+
+class Source(StrEnum):
+    """Where a prediction comes from; all but the first and the last cost no model call."""
+
+    MODEL = "model"  # the engine's answer about this very text
+    UNCHANGED = "unchanged"  # an earlier answer; what was typed since has been taken back
+    TYPED_INTO = "typed into"  # an earlier answer, of which the person has typed the beginning
+    MOVED = "moved"  # an earlier answer about rows that nobody touched since
+    REST = "rest"  # another part of the answer of which one part was accepted
+    AHEAD = "ahead"  # the engine's answer about this text, computed before the person accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,9 @@ class Prediction:
     """What may be shown for one version of one document.
 
     A list of edits from the start, though it holds one now; ``replaced`` is the text under each of them.
-    ``confidence`` is between 0 and 1; ``seconds`` is what the engine took.
+    ``rest`` is what else the answer changes, from the top down, too far away to be shown along with it.
+    ``confidence`` is between 0 and 1; ``seconds`` is what the engine took, and with the counters zero where the
+    ``source`` is an earlier prediction. What an earlier prediction has become keeps its ``id``.
     """
 
     uri: str
@@ -56,6 +70,8 @@ class Prediction:
     confidence: float = 1.0
     counters: Counters = field(default_factory=Counters)
     seconds: float = 0.0
+    source: Source = Source.MODEL
+    rest: tuple[TextEdit, ...] = ()
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -67,11 +83,11 @@ class Nothing:
 
 
 def to_prediction(
-    inputs: PredictionInputs, answer: EngineAnswer, uri: str, document: Document, *, min_confidence: float
+    inputs: PredictionInputs, answer: EngineAnswer, uri: str, document: Text, *, min_confidence: float
 ) -> Prediction | Nothing:
     """The edit nearest the cursor that ``answer`` makes to ``document``, or why there is none.
 
-    ``inputs`` must have been taken from the document as it is now.
+    ``inputs`` must have been taken from ``document`` as it is.
     """
     refusal = _refusal(answer, min_confidence)
     if refusal:
@@ -87,10 +103,12 @@ def to_prediction(
     hunks = _hunks(rewrite.old_text, new_text, rewrite.start_bytes)
     if not hunks:
         return Nothing("the answer equals the current text")
-    group = _nearest_group(rewrite.text, hunks, rewrite.cursor_bytes)
+    groups = _groups(rewrite.text, hunks)
     if rewrite.first_row + rewrite.text.count(b"\n") == document.row_count - 1:
-        group = _off_the_last_line(rewrite.text, group)
-    edit = _joined(rewrite.text, rewrite.first_row, group, document)
+        groups[-1] = _off_the_last_line(rewrite.text, groups[-1])
+    nearest = _nearest(groups, rewrite.cursor_bytes)
+    edits = [_joined(rewrite.text, rewrite.first_row, group, document) for group in groups]
+    edit = edits.pop(nearest)
     return Prediction(
         uri=uri,
         version=document.version,
@@ -99,6 +117,7 @@ def to_prediction(
         confidence=answer.confidence,
         counters=answer.counters,
         seconds=answer.seconds,
+        rest=tuple(edits),
     )
 
 
@@ -150,7 +169,10 @@ def _refusal(answer: EngineAnswer, min_confidence: float) -> str:
     if not answer.stop.finished:
         return "the answer stopped before its end marker"
     if answer.confidence < min_confidence:
-        return "the model is less sure than min_confidence asks for"
+        return (
+            f"the model is less sure ({answer.confidence:.2f}) than eagerness and min_confidence ask for"
+            f" ({min_confidence:.2f})"
+        )
     return ""
 
 
@@ -204,8 +226,8 @@ def _control_tokens(text: str) -> int:
     return sum(1 for _ in _CONTROL_TOKEN.finditer(text))
 
 
-def _nearest_group(excerpt: bytes, hunks: list[_Hunk], cursor: int) -> list[_Hunk]:
-    """The hunk nearest the cursor and those close to it."""
+def _groups(excerpt: bytes, hunks: list[_Hunk]) -> list[list[_Hunk]]:
+    """The hunks, those close to each other together."""
     groups: list[list[_Hunk]] = [[hunks[0]]]
     for hunk in hunks[1:]:
         newlines = excerpt.count(b"\n", groups[-1][-1].end, hunk.start)
@@ -213,11 +235,17 @@ def _nearest_group(excerpt: bytes, hunks: list[_Hunk], cursor: int) -> list[_Hun
             groups[-1].append(hunk)
         else:
             groups.append([hunk])
+    return groups
 
-    def distance(group: list[_Hunk]) -> int:
+
+def _nearest(groups: list[list[_Hunk]], cursor: int) -> int:
+    """Which group is nearest the cursor."""
+
+    def distance(index: int) -> int:
+        group = groups[index]
         return max(group[0].start - cursor, cursor - group[-1].end, 0)
 
-    return min(groups, key=distance)
+    return min(range(len(groups)), key=distance)
 
 
 def _off_the_last_line(excerpt: bytes, group: list[_Hunk]) -> list[_Hunk]:
@@ -236,7 +264,7 @@ def _off_the_last_line(excerpt: bytes, group: list[_Hunk]) -> list[_Hunk]:
     return group
 
 
-def _joined(excerpt: bytes, first_row: int, group: list[_Hunk], document: Document) -> TextEdit:
+def _joined(excerpt: bytes, first_row: int, group: list[_Hunk], document: Text) -> TextEdit:
     """The hunks as one edit; what lies between them is taken from the document, with its own line ends."""
     start = reached = _position(excerpt, first_row, group[0].start)
     text = ""

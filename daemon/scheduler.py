@@ -2,8 +2,9 @@
 
 A prediction belongs to a ``Moment``: one session, document, version and cursor. Asking again for a moment
 that is computed or being computed joins it; asking for another moment of the same document ends the older
-one. Work that nobody asked for yet (speculation) runs only while nobody waits. Knows nothing of LSP,
-documents or prompts.
+one. Work that nobody asked for yet (speculation) runs only while nobody waits. Whoever knows documents may
+spare work on an older moment whose answer can still be of use; it then goes on as a guess that the newest
+question may join first. Knows nothing of LSP, documents or prompts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from daemon.engine.errors import DeadlineExceeded, EngineError, WorkerDied
 from daemon.engine.messages import StopReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from capture.inputs import PredictionInputs
     from daemon.engine.api import Engine
@@ -36,7 +37,10 @@ class Superseded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a prediction is for, exactly; ``context_revision`` counts changes of what else the model sees."""
+    """What a prediction is for, exactly; ``context_revision`` counts changes of what else the model sees.
+
+    ``assumed`` is empty, or the id of a prediction that is taken as accepted in the text of ``version``.
+    """
 
     session_id: str
     uri: str
@@ -44,6 +48,7 @@ class Moment:
     row: int
     column_utf16: int
     context_revision: int = 0
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class _Job:
     asked_at: float
     waiters: list[asyncio.Future[Answered]] = field(default_factory=list)
     speculative: bool = False  # goes on although nobody waits
+    spared: bool = False  # its text is outdated, its answer perhaps not: no newer guess of its session ends it
     task: asyncio.Task[None] | None = None
 
 
@@ -114,49 +120,62 @@ class Scheduler:
         if job is None:
             self.outdate(moment.session_id, moment.uri)
             job = _Job(moment, make_inputs, deadline_seconds, self._clock())
-        waiter: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        job.waiters.append(waiter)
         job.speculative = job.speculative or lingers
-        if job is not self._running:
-            job.asked_at = self._clock() if len(job.waiters) == 1 else job.asked_at
-            self._enqueue(job)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter in job.waiters and not job.speculative:  # else ``_drop`` counted it
-                self._status.count("aborted", moment.session_id)
-            raise
-        finally:
-            if waiter in job.waiters:
-                job.waiters.remove(waiter)
-                if not job.waiters and not job.speculative:
-                    self._drop(job)
+        return await self._outcome(job)
+
+    async def join(self, moment: Moment) -> Answered | None:
+        """The answer to ``moment`` if it is there or on its way, else None; as ``predict`` otherwise."""
+        recent = self._recent.get(moment)
+        if recent is not None:
+            return recent
+        running = self._running
+        if running is None or running.moment != moment or _given_up(running):
+            return None
+        return await self._outcome(running)
 
     def speculate(
         self, moment: Moment, make_inputs: Callable[[], PredictionInputs], *, deadline_seconds: float
     ) -> None:
         """Work on ``moment`` when nothing better is to do; the session's older guess is given up.
 
-        Nothing is loaded for a guess.
+        Work that ``outdate`` spared is finished first. Nothing is loaded for a guess.
         """
-        if self.engine.state is not EngineState.READY:
-            return
-        if moment in self._recent or self._find(moment) is not None:
+        if self.engine.state is not EngineState.READY or self.knows(moment):
             return
         self._drop_guess(moment.session_id)
         self._guesses[moment.session_id] = _Job(moment, make_inputs, deadline_seconds, self._clock(), speculative=True)
         self._start_next()
 
-    def outdate(self, session_id: str, uri: str) -> None:
-        """Give up what was asked for a document: its text changed, or something newer is asked."""
+    def knows(self, moment: Moment) -> bool:
+        """Whether asking for ``moment`` costs no work that is not done or under way or queued already."""
+        return moment in self._recent or self._find(moment) is not None
+
+    def under_way(self, session_id: str, uri: str) -> Moment | None:
+        """The moment of a document that the engine works on now."""
+        running = self._running
+        if running is None or _given_up(running) or not _is_about(running, session_id, uri):
+            return None
+        return running.moment
+
+    def outdate(self, session_id: str, uri: str, *, spare: Container[Moment] = ()) -> None:
+        """Give up what was asked for a document: its text changed, or something newer is asked.
+
+        Work on the moments in ``spare`` goes on as a guess; those who wait for it learn that they are superseded,
+        because they asked about the older text. Its ``make_inputs`` must have been called, or hold whatever is typed.
+        """
         job = self._waiting_job(session_id, uri)
         if job is not None:
             self._drop(job)
         guess = self._guesses.get(session_id)
-        if guess is not None and guess.moment.uri == uri:
+        if guess is not None and guess.moment.uri == uri and guess.moment not in spare:
             self._drop(guess)
         running = self._running
-        if running is not None and (running.moment.session_id, running.moment.uri) == (session_id, uri):
+        if running is None or not _is_about(running, session_id, uri):
+            return
+        if running.moment in spare:
+            running.speculative = running.spared = True
+            self._settle(running, Superseded())
+        else:
             self._drop(running)
 
     def forget_session(self, session_id: str) -> None:
@@ -183,6 +202,24 @@ class Scheduler:
         if self._unloading is not None:
             await asyncio.wait([self._unloading])
         await self.engine.close()
+
+    async def _outcome(self, job: _Job) -> Answered:
+        waiter: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        job.waiters.append(waiter)
+        if job is not self._running:
+            job.asked_at = self._clock() if len(job.waiters) == 1 else job.asked_at
+            self._enqueue(job)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter in job.waiters and not job.speculative:  # else ``_drop`` counted it
+                self._status.count("aborted", job.moment.session_id)
+            raise
+        finally:
+            if waiter in job.waiters:
+                job.waiters.remove(waiter)
+                if not job.waiters and not job.speculative:
+                    self._drop(job)
 
     # The queue
 
@@ -319,8 +356,9 @@ class Scheduler:
         if guess is not None:
             self._drop(guess)
         running = self._running
-        if running is not None and running.moment.session_id == session_id and not running.waiters:
-            self._abort(running)
+        if running is None or running.spared or running.waiters or running.moment.session_id != session_id:
+            return
+        self._abort(running)
 
     def _abort(self, job: _Job) -> None:
         if job.task is not None and not job.task.cancelling():
@@ -351,6 +389,10 @@ class Scheduler:
             "failure": self.engine.failure,
             "model": None if model is None else model.to_json(),
         }
+
+
+def _is_about(job: _Job, session_id: str, uri: str) -> bool:
+    return (job.moment.session_id, job.moment.uri) == (session_id, uri)
 
 
 def _given_up(job: _Job) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+EAGERNESS = ("quiet", "normal", "eager")  # what each lets through: daemon/suppress.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Settings:
     gpu_layers: int = 0  # layers offloaded where llama.cpp has a GPU backend; -1 means all
     threads: int = 0  # 0: half the cores, at least one
     deadline_ms: int = 2000  # a prediction slower than this is given up
-    min_confidence: float = 0.0  # predictions below it are not shown
+    eagerness: str = "normal"  # one of EAGERNESS: how readily predictions are shown
+    min_confidence: float = 0.0  # predictions below it are not shown, nor those below what the eagerness asks for
     disabled_languages: tuple[str, ...] = ()  # LSP language ids
     disabled_folders: tuple[str, ...] = ()  # absolute paths; everything under them
     exclude: tuple[str, ...] = ()  # gitignore-style globs, merged with the built-in secret globs
@@ -45,7 +47,7 @@ class Settings:
 
 # What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets
 # it.
-EDITOR_REPLACES = ("min_confidence", "deadline_ms", "max_file_bytes", "max_line_characters")
+EDITOR_REPLACES = ("eagerness", "min_confidence", "deadline_ms", "max_file_bytes", "max_line_characters")
 # A project's editor settings must not open what the user has closed: lists grow, and off stays off.
 EDITOR_NARROWS = ("enabled", "disabled_languages", "disabled_folders", "exclude")
 EDITOR_KEYS = (*EDITOR_REPLACES, *EDITOR_NARROWS)
@@ -102,6 +104,7 @@ KINDS: Mapping[str, _Kind] = {
     "gpu_layers": _whole(-1, 1000),
     "threads": _whole(0, 1024),
     "deadline_ms": _whole(10, 600_000),
+    "eagerness": _Kind(lambda value: value in EAGERNESS, "one of " + ", ".join(EAGERNESS)),
     "min_confidence": _number(0, 1, ""),
     "disabled_languages": _TEXTS,
     "disabled_folders": _Kind(_is_folders, "a list of absolute paths (a leading ~ is your home)"),

@@ -25,6 +25,7 @@ from daemon.prediction import Nothing, Prediction, to_prediction
 from daemon.replay import Replay
 from daemon.settings import Settings
 from daemon.settings_store import read_settings
+from daemon.suppress import min_confidence
 
 application = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -148,7 +149,7 @@ async def _ask(where: Place, replay: Replay, wanted: ModelSettings, settings: Se
     finally:
         await engine.close()
     uri = where.path.as_uri()
-    found = to_prediction(inputs, answer, uri, replay.document, min_confidence=settings.min_confidence)
+    found = to_prediction(inputs, answer, uri, replay.document, min_confidence=min_confidence(settings))
     return Outcome(found, model, answer, latency_ms)
 
 

@@ -13,6 +13,7 @@ from lsprotocol import types
 
 from capture.editing.positions import Range
 from daemon.lsp.accept import accept_command
+from daemon.lsp.offers import REJECTED_HERE
 from daemon.lsp.params import member, optional_version, require_position, require_text, require_uri
 from daemon.lsp.wire import lsp_range
 from daemon.prediction import as_ghost_text, within
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from daemon.prediction import Prediction
 
 SURFACE = "inline completion"
+NOT_DRAWABLE = "the predicted edit can not be drawn as ghost text here"
 
 
 async def complete(session: Session, params: Any) -> types.InlineCompletionList:
@@ -34,20 +36,25 @@ async def complete(session: Session, params: Any) -> types.InlineCompletionList:
     )
     selected = _selected(params)
     asked = session.documents.find(uri)
-    if asked is not None:
-        session.offers.asked_again(asked, SURFACE)
+    if version is None and asked is not None:
+        version = asked.version
     found = await session.predictor.predict(uri, version, position)
     document = session.documents.find(uri)
     if found is None or document is None:
+        session.offers.nothing(uri, SURFACE, version)
         return types.InlineCompletionList(items=[])
     cursor = document.text.clamp(position)
     ghost = as_ghost_text(found, cursor, document.text.line(cursor.line), document.text.line_ending)
     if ghost is not None and selected is not None:
         ghost = _continuing(ghost, document.text, *selected)
-    if ghost is None:
-        session.predictor.explain("the predicted edit can not be drawn as ghost text here", uri)
+    rejected = session.offers.was_rejected(found, document)
+    if ghost is None or rejected:
+        session.predictor.explain(REJECTED_HERE if rejected else NOT_DRAWABLE, uri)
+        session.offers.nothing(uri, SURFACE, version)
         return types.InlineCompletionList(items=[])
-    return types.InlineCompletionList(items=[_item(session.offers.offer(ghost, document, SURFACE))])
+    item = _item(session.offers.offer(ghost, document, SURFACE))
+    session.predictor.given(found)
+    return types.InlineCompletionList(items=[item])
 
 
 def _item(prediction: Prediction) -> types.InlineCompletionItem:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.lsp.accept import accept_command
 from daemon.lsp.diagnostics import take_attached
+from daemon.lsp.offers import REJECTED_HERE
 from daemon.lsp.params import optional_version, require_position, require_uri
 from daemon.lsp.wire import range_json
 
@@ -29,14 +30,16 @@ async def suggest(session: Session, params: Any) -> dict[str, Any]:
     )
     session.announcer.hear_copilot()
     take_attached(session, uri, params)
-    asked = session.documents.find(uri)
-    if asked is not None:
-        session.offers.asked_again(asked, SURFACE)
-    prediction = await session.predictor.predict(uri, version, position)
+    found = await session.predictor.predict(uri, version, position)
     document = session.documents.find(uri)
-    if prediction is None or document is None:
+    if found is not None and document is not None and session.offers.was_rejected(found, document):
+        session.predictor.explain(REJECTED_HERE, uri)
+        found = None
+    if found is None or document is None:
+        session.offers.nothing(uri, SURFACE, version)
         return {"edits": []}
-    prediction = session.offers.offer(prediction, document, SURFACE)
+    prediction = session.offers.offer(found, document, SURFACE)
+    session.predictor.given(found)
     return {
         "edits": [
             {

@@ -2,7 +2,8 @@
 
 Few clients tell. So acceptance is also read from the text (it equals what was predicted), and rejection
 follows Copilot's rule: what was shown and not accepted is rejected by the next question or by typing
-something else. Knows nothing of messages; ``accept`` translates those.
+something else. What the editor says was rejected is remembered, so that it is not given again in the same place.
+Knows nothing of messages; ``accept`` translates those.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from capture.editing.document import Anchor, Bias
-from capture.editing.positions import Range, common_prefix
+from capture.editing.positions import Range
+from daemon.reuse import ROWS_KEPT, typed_into
+from daemon.suppress import Rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from daemon.status import StatusBoard
 
 REMEMBERED = 200  # ids a late signal may still name
+REJECTED_HERE = "the same edit was rejected here"
 
 
 class OfferState(Enum):
@@ -52,10 +56,17 @@ class Progress(Enum):
 
 @dataclass(slots=True)
 class Offer:
-    """One prediction given to the editor, and the anchors around the text it replaces."""
+    """One prediction given to the editor, and the anchors around the text it replaces.
+
+    ``prediction`` is its latest form; ``replaced`` and ``predicted`` are the texts of the first, which the anchors
+    stand around.
+    """
 
     prediction: Prediction
+    document: OpenDocument
     surface: str
+    replaced: str
+    predicted: str
     start: Anchor
     end: Anchor
     length_outside_bytes: int  # of the text around the edit; it changes when something else is edited
@@ -71,12 +82,14 @@ class Offers:
         self._on_accept = on_accept
         self._by_id: OrderedDict[str, Offer] = OrderedDict()
         self._open: dict[tuple[str, str], Offer] = {}  # (uri, surface) -> the undecided one
+        self._rejections: dict[str, Rejections] = {}  # uri -> what the editor said was rejected there
         self._editor_tells_shown = False
 
     def offer(self, prediction: Prediction, document: OpenDocument, surface: str) -> Prediction:
         """Note that ``prediction`` is given to the editor; returns what to give.
 
-        That is the earlier prediction, with its id, when the editor asks again and nothing changed.
+        That is the earlier prediction, with its id, when the editor asks again and nothing changed. What an earlier
+        prediction has become, with the same id, is the same offer.
         """
         key = (document.uri, surface)
         earlier = self._open.get(key)
@@ -84,12 +97,21 @@ class Offers:
             same = (earlier.prediction.version, earlier.prediction.edits)
             if same == (prediction.version, prediction.edits):
                 return earlier.prediction
-            self._decide(earlier, self._overtaken(earlier, document))
+            if earlier.prediction.id == prediction.id and _progress(earlier) is not Progress.DIVERGED:
+                earlier.prediction = prediction
+                return prediction
+            self._decide(earlier, self._overtaken(earlier))
         where, replaced = prediction.edits[0].range, prediction.replaced[0]
-        start = document.text.anchor(where.start, Bias.LEFT)
-        end = document.text.anchor(where.end, Bias.RIGHT)
-        outside_bytes = document.text.length_bytes - len(replaced.encode())
-        offer = Offer(prediction, surface, start, end, outside_bytes)
+        offer = Offer(
+            prediction,
+            document,
+            surface,
+            replaced=replaced,
+            predicted=prediction.edits[0].text,
+            start=document.text.anchor(where.start, Bias.LEFT),
+            end=document.text.anchor(where.end, Bias.RIGHT),
+            length_outside_bytes=document.text.length_bytes - len(replaced.encode()),
+        )
         self._open[key] = offer
         self._by_id[prediction.id] = offer
         if len(self._by_id) > REMEMBERED:
@@ -99,25 +121,39 @@ class Offers:
             self._show(offer)
         return prediction
 
-    def asked_again(self, document: OpenDocument, surface: str) -> None:
-        """The editor asks about a document again: what was shown of an older text is over."""
-        earlier = self._open.get((document.uri, surface))
-        if earlier is not None and earlier.prediction.version != document.version:
-            self._decide(earlier, self._overtaken(earlier, document))
+    def nothing(self, uri: str, surface: str, version: int | None) -> None:
+        """The editor asked about ``version`` (None: any) and got nothing: what it showed before is over.
+
+        Nothing is over while the text that was asked about is not the text any more: another question follows.
+        """
+        earlier = self._open.get((uri, surface))
+        if earlier is None or earlier.prediction.version == earlier.document.version:
+            return
+        if version in (None, earlier.document.version):
+            self._decide(earlier, self._overtaken(earlier))
+
+    def was_rejected(self, prediction: Prediction, document: OpenDocument) -> bool:
+        """Whether the person rejected the same edit, and the text in its place is still the same."""
+        rejections = self._rejections.get(document.uri)
+        return rejections is not None and rejections.hold(prediction, document.text)
 
     def text_changed(self, document: OpenDocument, edits: Sequence[AppliedEdit]) -> None:
         """See whether the text after ``edits`` accepts or refuses what is offered in it."""
         for offer in self._open_in(document.uri):
-            progress = _progress(offer, document)
+            if len(edits) == 1 and _is_far_from(offer, edits[0]):
+                offer.length_outside_bytes += edits[0].new_bytes - edits[0].old_bytes
+                continue
+            progress = _progress(offer)
             if progress is Progress.REACHED:
                 self._accept(offer)
             elif progress is Progress.DIVERGED or _elsewhere(offer, edits):
-                self._decide(offer, self._overtaken(offer, document))
+                self._decide(offer, self._overtaken(offer))
 
     def closed(self, uri: str) -> None:
         """The document is gone; nothing more will be known."""
         for offer in self._open_in(uri):
             self._decide(offer, OfferState.IGNORED)
+        self._rejections.pop(uri, None)
 
     def told_shown(self, prediction_id: str) -> None:
         """The editor says it drew this one. From now on only what it says so of counts as shown."""
@@ -133,8 +169,11 @@ class Offers:
             return
         if verdict is OfferState.ACCEPTED:
             self._accept(offer)
-        else:
-            self._decide(offer, verdict)
+            return
+        if verdict is OfferState.REJECTED and offer.prediction.version == offer.document.version:
+            rejections = self._rejections.setdefault(offer.prediction.uri, Rejections())
+            rejections.remember(offer.prediction, offer.document.text)
+        self._decide(offer, verdict)
 
     def _open_in(self, uri: str) -> list[Offer]:
         return [offer for (offered_in, _), offer in self._open.items() if offered_in == uri]
@@ -151,9 +190,9 @@ class Offers:
         for other in self._open_in(offer.prediction.uri):  # the same text offered through another surface
             self._decide(other, OfferState.IGNORED)
 
-    def _overtaken(self, offer: Offer, document: OpenDocument) -> OfferState:
+    def _overtaken(self, offer: Offer) -> OfferState:
         seen = offer.state is OfferState.SHOWN
-        on_the_way = _progress(offer, document) is Progress.ON_THE_WAY
+        on_the_way = _progress(offer) is Progress.ON_THE_WAY
         return OfferState.REJECTED if seen and not on_the_way else OfferState.IGNORED
 
     def _decide(self, offer: Offer, state: OfferState) -> None:
@@ -177,18 +216,22 @@ def _elsewhere(offer: Offer, edits: Sequence[AppliedEdit]) -> bool:
     return not offer.start.offset_bytes <= start_bytes <= end_bytes <= offer.end.offset_bytes
 
 
-def _progress(offer: Offer, document: OpenDocument) -> Progress:
+def _is_far_from(offer: Offer, edit: AppliedEdit) -> bool:
+    """Whether the change left the offered edit alone, and the rows around it that it was made from."""
+    text = offer.document.text
+    first, last = (text.position_at(anchor.offset_bytes).line for anchor in (offer.start, offer.end))
+    return edit.new_end_row + ROWS_KEPT <= first or edit.start_row > last + ROWS_KEPT
+
+
+def _progress(offer: Offer) -> Progress:
     """Compare what now stands where the edit was offered with what was there and with what was predicted."""
-    text = document.text
+    text = offer.document.text
     start_bytes, end_bytes = offer.start.offset_bytes, offer.end.offset_bytes
-    replaced, predicted = offer.prediction.replaced[0], offer.prediction.edits[0].text
     if end_bytes < start_bytes or text.length_bytes - (end_bytes - start_bytes) != offer.length_outside_bytes:
         return Progress.DIVERGED
     now = text.text_in(Range(text.position_at(start_bytes), text.position_at(end_bytes)))
-    if now == predicted:
+    if now == offer.predicted:
         return Progress.REACHED
-    if now == replaced:
+    if now == offer.replaced:
         return Progress.UNTOUCHED
-    typed = common_prefix(now, predicted)
-    kept = common_prefix(now[::-1], replaced[::-1])
-    return Progress.ON_THE_WAY if typed and typed + kept >= len(now) else Progress.DIVERGED
+    return Progress.DIVERGED if typed_into(now, offer.replaced, offer.predicted) is None else Progress.ON_THE_WAY

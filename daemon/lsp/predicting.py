@@ -1,22 +1,27 @@
-"""One session's predictions: what is checked before the engine is asked and before its answer is used.
+"""One session's predictions: what is reused before the engine is asked, and what is checked before one is shown.
 
-Every surface asks here. An answer counts only for the document, version and text it was asked about;
-whatever else happens ends in None with a reason on the status board, never in an error. Knows nothing of
-any surface's messages.
+Every surface asks here. A question is answered, in this order, by what an earlier prediction of the document has
+become (``reuse``), by the answer about the text of a moment ago if it fits what was typed since, and by the engine. A
+prediction counts only for the version and text it was asked about; whatever else happens ends in None with a reason
+on the status board, never in an error. Knows nothing of any surface's messages.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from capture.editing.state import inputs_after
 from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, StillLoading
+from daemon.lsp.past_answers import PastAnswers, accepted, cursor_behind
 from daemon.lsp.status_notifications import StatusKind
-from daemon.prediction import Nothing, Prediction, to_prediction
+from daemon.prediction import Nothing, Prediction, Source, to_prediction
 from daemon.scheduler import Moment, Superseded
 from daemon.settings import with_editor_settings
+from daemon.suppress import min_confidence, presentable, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from capture.editing.positions import Position
     from capture.inputs import PredictionInputs
     from daemon.engine.messages import EngineAnswer
+    from daemon.file_edits import Text
     from daemon.lsp.diagnostics import DiagnosticsStore
     from daemon.lsp.documents import Documents, OpenDocument
     from daemon.lsp.status_notifications import Announcer
@@ -50,9 +56,9 @@ class Predictor:
         self._diagnostics = diagnostics
         self._announcer = announcer
         self._editor_settings: Mapping[str, Any] = {}
-        self._asked_in: set[str] = set()  # the documents the editor asked about
-        self._latest: dict[str, Prediction] = {}  # uri -> the last one found
+        self._past: dict[str, PastAnswers] = {}  # of the documents the editor asked about, by uri
         self.last_answer: EngineAnswer | None = None  # the engine's, whatever became of it
+        self.last_prediction: Prediction | None = None  # the last question's; its ``source`` says what it cost
 
     @property
     def settings(self) -> Settings:
@@ -73,14 +79,19 @@ class Predictor:
         ``version`` None means the version we have. Cancelling aborts the engine, unless the work ``lingers``.
         """
         self._services.status.count("requests", self._session_id)
+        self.last_prediction = None
         document = self._ready(uri, version)
         if document is None:
             return None
-        self._asked_in.add(uri)
+        past = self._past.setdefault(uri, PastAnswers())
+        cursor = document.text.clamp(position)
         started = time.monotonic()
-        moment = self._moment(document, position)
         try:
-            answered = await self._answer(document, moment, position, lingers=lingers)
+            found = (
+                self._reused(document, past, cursor)
+                or await self._late(document, past)
+                or await self._asked(document, past, cursor, lingers=lingers)
+            )
         except Superseded:
             self.explain("something newer was asked or typed", uri)
             return None
@@ -92,8 +103,30 @@ class Predictor:
             self._announcer.tell(StatusKind.WARNING, str(error))
             return None
         self._services.status.latency(time.monotonic() - started)
-        self.last_answer = answered.answer
-        return self._found(document, moment, answered)
+        self._announcer.tell(StatusKind.NORMAL)
+        if isinstance(found, Nothing):
+            self.explain(found.reason, uri)
+            return None
+        self.explain("")
+        self.last_prediction = found
+        return found
+
+    def given(self, prediction: Prediction) -> None:
+        """The editor has ``prediction``: the one after it is computed as if this one were accepted.
+
+        That is work for an idle engine only, and none where the answer itself goes on elsewhere.
+        """
+        document, past = self._documents.find(prediction.uri), self._past.get(prediction.uri)
+        if document is None or past is None or document.version != prediction.version:
+            return
+        if past.is_ahead_of(prediction) or prediction.rest or prediction.source is Source.MOVED:
+            return
+        cursor = cursor_behind(prediction)
+        moment = replace(self._moment(document, cursor), assumed=prediction.id)
+        past.look_ahead(prediction, moment, document.text, cursor)
+        self._services.scheduler.speculate(
+            moment, self._inputs_ahead(document, past, cursor), deadline_seconds=self._deadline()
+        )
 
     @property
     def last_reason(self) -> str:
@@ -109,36 +142,42 @@ class Predictor:
         document = self._documents.find(uri)
         if document is None:
             return
-        refusal = self._refusal(document)
-        if refusal:
-            self._announcer.tell(StatusKind.INACTIVE, refusal)
+        refused = self._refusal(document)
+        if refused:
+            self._announcer.tell(StatusKind.INACTIVE, refused)
         elif self._announcer.kind is StatusKind.INACTIVE:
             self._announcer.tell(StatusKind.NORMAL)
 
     def known(self, uri: str) -> Prediction | None:
         """The prediction for a document's present version, when there is one already. Costs nothing."""
-        document = self._documents.find(uri)
-        latest = self._latest.get(uri)
-        if document is None or latest is None or latest.version != document.version:
-            return None
-        return latest
+        document, past = self._documents.find(uri), self._past.get(uri)
+        return None if document is None or past is None else past.known(document.text)
 
     def text_changed(self, uri: str, cursor: Position | None) -> None:
-        """The document changed: what was asked about it is over; the next question can be guessed."""
-        self._services.scheduler.outdate(self._session_id, uri)
-        document = self._documents.find(uri)
-        # Only where the editor asks at all: an editor that never does must not keep the processor busy.
-        if document is None or cursor is None or uri not in self._asked_in or self._refusal(document):
+        """The document changed: what was asked about it is over, save work whose answer may still fit.
+
+        The next question is guessed where nothing earlier answers it.
+        """
+        scheduler = self._services.scheduler
+        document, past = self._documents.find(uri), self._past.get(uri)
+        if document is None or past is None:
+            # Where an editor never asks, nothing is guessed: it must not keep the processor busy.
+            scheduler.outdate(self._session_id, uri)
             return
-        self._services.scheduler.speculate(
-            self._moment(document, cursor), self._inputs(document, cursor), deadline_seconds=self._deadline()
-        )
+        worth_finishing = past.text_changed(document.text, scheduler.under_way(self._session_id, uri))
+        scheduler.outdate(self._session_id, uri, spare=worth_finishing)
+        if cursor is None or past.covers_next_question(document.text) or self._refusal(document):
+            return
+        ahead = past.ahead_for(document.version, cursor)
+        if ahead is not None and scheduler.knows(ahead):
+            return
+        moment = self._moment(document, cursor)
+        scheduler.speculate(moment, self._inputs(document, past, moment, cursor), deadline_seconds=self._deadline())
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._services.scheduler.outdate(self._session_id, uri)
-        self._latest.pop(uri, None)
-        self._asked_in.discard(uri)
+        self._past.pop(uri, None)
 
     def _ready(self, uri: str, version: int | None) -> OpenDocument | None:
         document = self._documents.find(uri)
@@ -148,10 +187,10 @@ class Predictor:
         if version is not None and version != document.version:
             self.explain(f"version {version} was asked for, the text is at {document.version}", uri)
             return None
-        refusal = self._refusal(document)
-        if refusal:
-            self.explain(refusal, uri)
-            self._announcer.tell(StatusKind.INACTIVE, refusal)
+        refused = self._refusal(document)
+        if refused:
+            self.explain(refused, uri)
+            self._announcer.tell(StatusKind.INACTIVE, refused)
             return None
         return document
 
@@ -163,46 +202,104 @@ class Predictor:
     def _deadline(self) -> float:
         return self.settings.deadline_ms / 1000
 
-    async def _answer(self, document: OpenDocument, moment: Moment, position: Position, *, lingers: bool) -> Answered:
-        scheduler = self._services.scheduler
-        to_load = scheduler.engine.state in (EngineState.UNLOADED, EngineState.LOADING)
-        async with self._announcer.loading() if to_load else nullcontext():
-            return await scheduler.predict(
-                moment, self._inputs(document, position), deadline_seconds=self._deadline(), lingers=lingers
-            )
+    # The three ways to an answer
 
-    def _inputs(self, document: OpenDocument, position: Position) -> Callable[[], PredictionInputs]:
-        return lambda: self._documents.inputs(
-            document, position, self._diagnostics.near(document, position), self.settings
-        )
-
-    def _found(self, document: OpenDocument, moment: Moment, answered: Answered) -> Prediction | None:
-        """What the answer says, unless the text moved on while the engine worked."""
-        if self._documents.find(document.uri) is not document or document.version != moment.version:
-            self.explain("the text changed before the answer came", document.uri)
+    def _reused(self, document: OpenDocument, past: PastAnswers, cursor: Position) -> Prediction | None:
+        prediction = past.reusable(document.text, cursor)
+        if prediction is None or prediction.confidence < min_confidence(self.settings):
             return None
-        prediction = to_prediction(
-            answered.inputs,
-            answered.answer,
-            document.uri,
-            document.text,
-            min_confidence=self.settings.min_confidence,
-        )
-        self._announcer.tell(StatusKind.NORMAL)
-        if isinstance(prediction, Nothing):
-            self.explain(prediction.reason, document.uri)
-            return None
-        self.explain("")
-        self._latest[document.uri] = prediction
         return prediction
 
-    def _moment(self, document: OpenDocument, position: Position) -> Moment:
-        clamped = document.text.clamp(position)
+    async def _late(self, document: OpenDocument, past: PastAnswers) -> Prediction | None:
+        """The answer about the text of a moment ago, if one comes and fits what was typed since."""
+        moment, version = past.take_late(), document.version
+        if moment is None:
+            return None
+        try:
+            answered = await self._services.scheduler.join(moment)
+        except EngineError:
+            return None  # the question itself is put next; what is wrong with the engine, it hears as well
+        then = past.text_of(moment)
+        if answered is None or then is None or not self._is_current(document, version):
+            return None
+        self.last_answer = answered.answer
+        found = self._judged(answered, document.uri, then)
+        return None if isinstance(found, Nothing) else past.hold_late(found, moment, document.text)
+
+    async def _asked(
+        self, document: OpenDocument, past: PastAnswers, cursor: Position, *, lingers: bool
+    ) -> Prediction | Nothing:
+        """What the engine says of the text as it is."""
+        scheduler, version = self._services.scheduler, document.version
+        if not self._is_current(document, version):
+            return Nothing("the text changed before the answer came")
+        moment = past.ahead_for(version, cursor)
+        source = Source.AHEAD
+        if moment is None or not scheduler.knows(moment):
+            moment, source = self._moment(document, cursor), Source.MODEL
+        to_load = scheduler.engine.state in (EngineState.UNLOADED, EngineState.LOADING)
+        async with self._announcer.loading() if to_load else nullcontext():
+            answered = await scheduler.predict(
+                moment,
+                self._inputs(document, past, moment, cursor),
+                deadline_seconds=self._deadline(),
+                lingers=lingers,
+            )
+        self.last_answer = answered.answer
+        if not self._is_current(document, version):
+            return Nothing("the text changed before the answer came")
+        found = self._judged(answered, document.uri, document.text)
+        if isinstance(found, Nothing):
+            return found
+        found = replace(found, source=source)
+        past.hold(found, moment, document.text, cursor)
+        return found
+
+    def _judged(self, answered: Answered, uri: str, text: Text) -> Prediction | Nothing:
+        """What the answer says of the ``text`` it is about, unless it must not be shown."""
+        found = to_prediction(answered.inputs, answered.answer, uri, text, min_confidence=min_confidence(self.settings))
+        if isinstance(found, Nothing):
+            return found
+        refused = refusal(found, answered.inputs, self.settings)
+        return Nothing(refused) if refused else presentable(found, text, self.settings)
+
+    def _is_current(self, document: OpenDocument, version: int) -> bool:
+        """Whether the text is still what it was when ``version`` was asked about."""
+        return self._documents.find(document.uri) is document and document.version == version
+
+    def _inputs(
+        self, document: OpenDocument, past: PastAnswers, moment: Moment, cursor: Position
+    ) -> Callable[[], PredictionInputs]:
+        def make() -> PredictionInputs:
+            past.asks(moment, document.text, cursor)
+            return self._seen(document, cursor)
+
+        return make
+
+    def _inputs_ahead(
+        self, document: OpenDocument, past: PastAnswers, cursor: Position
+    ) -> Callable[[], PredictionInputs]:
+        """The inputs for the text as accepting what is held now makes it, with the cursor at ``cursor`` in it."""
+
+        def make() -> PredictionInputs:
+            held = past.known(document.text)
+            if held is None or not past.is_ahead_of(held):  # it was accepted before the engine had time
+                return self._seen(document, cursor)
+            after, edit = accepted(held, document.text)
+            before = self._seen(document, held.edits[0].range.start)
+            return inputs_after(before, edit, after, cursor, language_id=document.language_id)
+
+        return make
+
+    def _seen(self, document: OpenDocument, cursor: Position) -> PredictionInputs:
+        return self._documents.inputs(document, cursor, self._diagnostics.near(document, cursor), self.settings)
+
+    def _moment(self, document: OpenDocument, cursor: Position) -> Moment:
         return Moment(
             self._session_id,
             document.uri,
             document.version,
-            clamped.line,
-            clamped.character_utf16,
+            cursor.line,
+            cursor.character_utf16,
             self._diagnostics.revision(document.uri),
         )

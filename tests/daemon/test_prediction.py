@@ -14,7 +14,7 @@ from capture.editing.positions import ContentChange, Position
 from capture.editing.state import EditingState
 from capture.inputs import Span
 from daemon.engine.messages import EngineAnswer, StopReason
-from daemon.prediction import Nothing, Prediction, as_ghost_text, to_prediction
+from daemon.prediction import Nothing, Prediction, Source, as_ghost_text, to_prediction
 from daemon.prompts.base import FileEdit
 
 URI = "file:///x.py"
@@ -104,6 +104,18 @@ def test_edits_are_as_small_as_a_person_would_make_them(before, after, edit):
 def test_unchanged_lines_between_changes_keep_their_own_line_ends():
     document, prediction = predict("old\nx\r\ny old\r", "new\nx\ny new\n")
     assert applied(document, prediction) == "new\nx\r\ny new\r"
+
+
+def test_what_else_the_answer_changes_is_kept_from_the_top_down():
+    filler = "".join(f"{row}\n" for row in range(5))
+    text = filler.join(["old\n"] * 4)
+    document, prediction = predict(text, text.replace("old", "new"), Position(12, 0))
+    assert [edit.range.start.line for edit in (*prediction.edits, *prediction.rest)] == [12, 0, 6, 18]
+    assert prediction.source is Source.MODEL
+    result = Document(document.text)
+    for edit in (*prediction.edits, *prediction.rest):
+        result.apply(ContentChange(edit.range, edit.text))
+    assert result.text == text.replace("old", "new")
 
 
 def test_among_blank_lines_nothing_is_moved_about():

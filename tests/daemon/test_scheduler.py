@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from capture.inputs import ExcerptRanges, PredictionInputs
 from daemon.engine.api import EngineState
@@ -300,3 +302,188 @@ async def test_closing_ends_those_who_wait(engine, status):
     await scheduler.close()
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(result) for result in results] == [Superseded, Superseded]
+
+
+# Work whose answer may still be of use
+
+
+async def test_spared_work_goes_on_and_its_readers_learn_that_they_are_superseded(windows, engine, status):
+    engine.hold()
+    asked = windows.ask(moment())
+    await engine.begun(1)
+    assert windows.scheduler.under_way("a", "file:///x.py") == moment()
+    windows.scheduler.outdate("a", "file:///x.py", spare=[moment()])
+    with pytest.raises(Superseded):
+        await asked
+    engine.release()
+    answered = await windows.scheduler.join(moment())
+    assert answered.inputs == inputs_of(moment())
+    assert (engine.aborted, status.counts.aborted) == (0, 0)
+    assert (await windows.scheduler.join(moment())) == answered  # it is remembered
+    assert len(engine.asked) == 1
+
+
+async def test_only_what_is_spared_goes_on(windows, engine):
+    engine.hold()
+    asked = windows.ask(moment())
+    await engine.begun(1)
+    windows.scheduler.outdate("a", "file:///x.py", spare=[moment(version=2)])
+    with pytest.raises(Superseded):
+        await asked
+    await asyncio.sleep(0)
+    assert engine.aborted == 1
+    assert windows.scheduler.under_way("a", "file:///x.py") is None
+    assert await windows.scheduler.join(moment()) is None
+
+
+async def test_a_guess_waits_for_spared_work_and_a_question_does_not(windows, engine):
+    engine.hold()
+    windows.ask(moment())
+    await engine.begun(1)
+    windows.scheduler.outdate("a", "file:///x.py", spare=[moment()])
+    windows.guess(moment(version=2))
+    await asyncio.sleep(0)
+    assert (len(engine.asked), engine.aborted) == (1, 0)
+    asked = windows.ask(moment(version=2))
+    await engine.begun(2)
+    assert engine.aborted == 1
+    engine.release()
+    assert (await asked).answer.new_region_text
+    assert len(engine.asked) == 2
+
+
+async def test_those_who_join_spared_work_keep_it_from_being_aborted_by_another_window(windows, engine):
+    engine.hold()
+    windows.ask(moment())
+    await engine.begun(1)
+    windows.scheduler.outdate("a", "file:///x.py", spare=[moment()])
+    joined = asyncio.create_task(windows.scheduler.join(moment()))
+    await asyncio.sleep(0)
+    other = windows.ask(moment("b"))
+    await asyncio.sleep(0)
+    assert engine.aborted == 0
+    engine.release()
+    assert (await joined).inputs == inputs_of(moment())
+    assert (await other).inputs == inputs_of(moment("b"))
+
+
+async def test_a_queued_guess_can_be_spared(windows, engine):
+    engine.hold()
+    other = windows.ask(moment("b"))
+    await engine.begun(1)
+    for version in (1, 2):
+        windows.guess(moment(version=version))
+        windows.scheduler.outdate("a", "file:///x.py", spare=[moment(version=1)])
+        assert windows.scheduler.knows(moment(version=version)) is (version == 1)
+    engine.release()
+    await other
+
+
+async def test_a_session_that_leaves_takes_its_spared_work_with_it(windows, engine):
+    engine.hold()
+    windows.ask(moment())
+    await engine.begun(1)
+    windows.scheduler.outdate("a", "file:///x.py", spare=[moment()])
+    windows.scheduler.forget_session("a")
+    await asyncio.sleep(0)
+    assert engine.aborted == 1
+    assert not windows.scheduler.knows(moment())
+
+
+class OneAtATime(ScriptedEngine):
+    """Fails when a prediction begins before the one before it ended."""
+
+    working = False
+
+    async def predict(self, inputs, *, deadline_seconds):
+        assert not self.working
+        self.working = True
+        try:
+            return await super().predict(inputs, deadline_seconds=deadline_seconds)
+        finally:
+            self.working = False
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("type"), st.sampled_from("ab"), st.booleans()),
+        st.tuples(st.just("ask"), st.sampled_from("ab")),
+        st.tuples(st.just("join"), st.sampled_from("ab")),
+        st.tuples(st.just("guess"), st.sampled_from("ab")),
+        st.tuples(st.just("cancel"), st.integers(0, 4)),
+        st.tuples(st.just("finish")),
+    ),
+    max_size=30,
+)
+
+
+class Typists:
+    """Two windows that type, ask, join what is under way, guess and cancel."""
+
+    def __init__(self, scheduler, engine):
+        self.scheduler, self.engine, self.windows = scheduler, engine, Windows(scheduler)
+        self.versions = dict.fromkeys("ab", 1)
+        self.asked = []  # what was asked or joined, and the task that waits for it
+        self.newest = {}  # session -> the task that waits for its present text
+
+    def under_way(self, session):
+        return self.scheduler.under_way(session, "file:///x.py")
+
+    def type(self, session, spares):
+        self.versions[session] += 1
+        self.newest.pop(session, None)
+        spare = [self.under_way(session)] if spares else []
+        self.scheduler.outdate(session, "file:///x.py", spare=spare)
+
+    def ask(self, session):
+        asked = moment(session, version=self.versions[session])
+        self.newest[session] = self.windows.ask(asked)
+        self.asked.append((asked, self.newest[session]))
+
+    def join(self, session):
+        running = self.under_way(session)
+        if running is not None:
+            self.asked.append((running, asyncio.create_task(self.scheduler.join(running))))
+
+    def guess(self, session):
+        self.windows.guess(moment(session, version=self.versions[session]))
+
+    def cancel(self, back):
+        if back < len(self.asked):
+            self.asked[-1 - back][1].cancel()
+
+    def finish(self):
+        self.engine.release()
+        asyncio.get_running_loop().call_soon(self.engine.hold)
+
+    async def end(self):
+        self.engine.release()
+        await asyncio.wait([task for _, task in self.asked], timeout=5)
+        for asked, task in self.asked:
+            assert task.done()
+            if task.cancelled() or isinstance(task.exception(), Superseded):
+                assert task not in self.newest.values() or task.cancelled()
+            else:
+                assert task.result() is None or task.result().inputs == inputs_of(asked)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_whatever_is_typed_asked_and_spared_each_question_ends_with_its_answer_or_is_superseded(script):
+    """And the question about the present text always with its answer, unless its reader left."""
+
+    async def play():
+        engine = OneAtATime(lambda inputs: inputs.cursor_excerpt)
+        engine.state = EngineState.READY
+        engine.hold()
+        scheduler = Scheduler(engine, status=StatusBoard())
+        typists = Typists(scheduler, engine)
+        for name, *arguments in script:
+            getattr(typists, name)(*arguments)
+            for _ in range(3):
+                await asyncio.sleep(0)
+        if typists.asked:
+            await typists.end()
+        await scheduler.close()
+
+    asyncio.run(play())

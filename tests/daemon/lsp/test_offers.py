@@ -154,3 +154,42 @@ async def test_the_status_snapshot_holds_counts_and_names_but_no_text(offered):
     snapshot = str(offered.services.status.snapshot())
     assert "old_name" not in snapshot
     assert "new_name" not in snapshot
+
+
+async def test_what_is_left_of_a_prediction_is_the_same_offer(offered):
+    offered.change(2, {"range": at(0, 4, 7), "text": "n"})
+    [left] = await offered.inline_edits(0, 5, version=2)
+    assert (left["range"], left["text"]) == (at(0, 5), "ew")
+    assert left["command"] == offered.edit["command"]
+    offered.change(3, {"range": left["range"], "text": left["text"]})
+    await offered.request("workspace/executeCommand", left["command"])
+    assert counts(offered) == (1, 1, 0)
+
+
+async def test_an_accepted_rest_of_a_prediction_is_marked_in_the_history_the_model_sees(offered, engine):
+    offered.change(2, {"range": at(0, 4, 7), "text": "n"})
+    [left] = await offered.inline_edits(0, 5, version=2)
+    offered.notify("workspace/executeCommand", left["command"])
+    offered.change(3, {"range": left["range"], "text": left["text"]})
+    offered.change(4, {"range": at(0, 0), "text": "y"})
+    await offered.inline_edits(0, 1, version=4)
+    assert [event.predicted for event in engine.asked[-1].events] == [False, True, False]
+
+
+async def test_a_change_far_away_leaves_what_is_shown_undecided(editor):
+    editor.open("x = old_name\n" + "\n" * 9)
+    [edit] = await editor.inline_edits(0, 4)
+    editor.change(2, {"range": at(9, 0), "text": "far"})
+    await editor.alive()
+    assert counts(editor) == (1, 0, 0)
+    editor.change(3, {"range": edit["range"], "text": edit["text"]})
+    await editor.alive()
+    assert counts(editor) == (1, 1, 0)
+
+
+async def test_a_question_that_was_overtaken_decides_nothing(offered, engine):
+    offered.change(2, {"range": at(0, 4, 7), "text": "n"})
+    assert await offered.inline_edits(0, 5, version=1) == []  # about a text that is gone
+    [left] = await offered.inline_edits(0, 5, version=2)
+    assert left["command"] == offered.edit["command"]
+    assert counts(offered) == (1, 0, 0)

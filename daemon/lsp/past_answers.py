@@ -1,0 +1,207 @@
+"""What earlier questions about one document left behind, and which of it answers the next question.
+
+Three things: the latest prediction, carried along with the text (``reuse``); work on a moment ago whose answer may
+still fit; and work on the text as it would be after the person accepts what is shown. Owns no task and asks nobody:
+``predicting`` does. Knows nothing of messages or of why a prediction may not be shown.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from capture.editing.positions import Position, split_rows, utf16_length
+from daemon.prediction import Source
+from daemon.reuse import FrozenText, carried, may_still_hold, repeats_typing
+
+if TYPE_CHECKING:
+    from capture.editing.document import AppliedEdit, Document
+    from daemon.prediction import Prediction
+    from daemon.scheduler import Moment
+
+# A prediction about rows that nobody touched is shown again this many changes after the model made it: at ten keys a
+# second less than a second later. Typing into a prediction has no such limit.
+MAX_CHANGES_ELSEWHERE = 8
+QUESTIONS_REMEMBERED = 4  # the engine works on one at a time; the others are the last to have been answered
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The text that was asked about, the cursor (None: anywhere) and how often the text had changed by then."""
+
+    text: FrozenText
+    cursor: Position | None
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A prediction for the text of ``question``; the changes are counted where the model was asked."""
+
+    prediction: Prediction
+    question: _Question
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Work on the text as accepting a prediction would make it; ``cursor`` is behind the accepted text."""
+
+    moment: Moment
+    prediction_id: str
+    text: FrozenText
+    cursor: Position
+    first_row: int
+    version: int | None = None  # of the document, once it has this text
+
+
+class PastAnswers:
+    """Owns what is known of one document."""
+
+    def __init__(self) -> None:
+        self._changes = 0
+        self._questions: OrderedDict[Moment, _Question] = OrderedDict()
+        self._first: _Held | None = None  # as the model made it: typing may be taken back
+        self._held: _Held | None = None
+        self._under_way: Moment | None = None
+        self._ahead: _Ahead | None = None
+
+    def asks(self, moment: Moment, document: Document, cursor: Position) -> None:
+        """The engine is asked about ``moment``; the document is as it will be answered about."""
+        self._remember(moment, _Question(FrozenText.of(document), cursor, self._changes))
+
+    def hold(self, prediction: Prediction, moment: Moment, document: Document, cursor: Position) -> None:
+        """The engine's prediction for the text as it is."""
+        asked = self._questions.get(moment)
+        text = FrozenText.of(document) if asked is None or asked.text.version != document.version else asked.text
+        self._first = self._held = _Held(prediction, _Question(text, cursor, self._changes))
+
+    def hold_late(self, prediction: Prediction, moment: Moment, document: Document) -> Prediction | None:
+        """What the engine's prediction for the text of ``moment`` has become by now, None when nothing."""
+        question = self._questions[moment]
+        self._first = _Held(prediction, question)
+        self._held = self._carried(self._first, FrozenText.of(document))
+        if self._held is None:
+            return None
+        typed_on = self._held.question.cursor is None  # something changed near the cursor of then
+        if typed_on and question.cursor is not None and repeats_typing(prediction, question.text, question.cursor):
+            self._first = self._held = None
+            return None
+        return replace(self._held.prediction, counters=prediction.counters, seconds=prediction.seconds)
+
+    def text_changed(self, document: Document, under_way: Moment | None) -> tuple[Moment, ...]:
+        """Follow the text; ``under_way`` is what the engine works on. Returns the moments still worth its work."""
+        self._changes += 1
+        now = FrozenText.of(document)
+        self._held = self._carried(self._held, now) or self._carried(self._first, now)
+        self._follow_ahead(now)
+        if under_way is not None and under_way in self._questions:
+            self._under_way = under_way
+        question = None if self._under_way is None else self._questions.get(self._under_way)
+        if question is None or question.cursor is None or not may_still_hold(question.text, now, question.cursor):
+            self._under_way = None
+        ahead = None if self._ahead is None else self._ahead.moment
+        return tuple(moment for moment in (self._under_way, ahead) if moment is not None)
+
+    def known(self, document: Document) -> Prediction | None:
+        """The prediction for the text as it is, if there is one."""
+        return self._held.prediction if self._is_current(document) and self._held is not None else None
+
+    def reusable(self, document: Document, cursor: Position) -> Prediction | None:
+        """What answers a question without asking the engine: the text changed and an earlier prediction did not end.
+
+        The engine's own predictions for this very text are not meant: the scheduler has them.
+        """
+        held = self._held
+        if held is None or not self._is_current(document) or held.prediction.source in (Source.MODEL, Source.AHEAD):
+            return None
+        if held.question.cursor is None and held.prediction.source is Source.REST:
+            held = self._held = replace(held, question=replace(held.question, cursor=cursor))
+        return held.prediction if held.question.cursor == cursor else None
+
+    def covers_next_question(self, document: Document) -> bool:
+        """Whether the next question is likely answered without the engine; it comes where the text was changed."""
+        if self._held is None or not self._is_current(document):
+            return False
+        return self._held.prediction.source in (Source.TYPED_INTO, Source.UNCHANGED, Source.REST)
+
+    def text_of(self, moment: Moment) -> FrozenText | None:
+        """The text that ``moment`` was about, None when that is forgotten."""
+        question = self._questions.get(moment)
+        return None if question is None else question.text
+
+    def take_late(self) -> Moment | None:
+        """A moment ago whose answer may fit the text of now, if work on it was not given up; asked once."""
+        late, self._under_way = self._under_way, None
+        return late
+
+    def look_ahead(self, prediction: Prediction, moment: Moment, document: Document, cursor: Position) -> None:
+        """Take ``prediction``, made for the text as it is, as accepted; ``moment`` is to be asked for that text."""
+        after, _ = accepted(prediction, document)
+        self._ahead = _Ahead(moment, prediction.id, after, cursor, prediction.edits[0].range.start.line)
+
+    def is_ahead_of(self, prediction: Prediction) -> bool:
+        """Whether there is a look ahead that takes ``prediction``, or what it was before, as accepted."""
+        return self._ahead is not None and self._ahead.prediction_id == prediction.id
+
+    def ahead_for(self, version: int, cursor: Position) -> Moment | None:
+        """The moment to ask for, if ``version`` is the text looked ahead to and the cursor is in what is new."""
+        ahead = self._ahead
+        if ahead is None or version != ahead.version or not ahead.first_row <= cursor.line <= ahead.cursor.line:
+            return None
+        return ahead.moment
+
+    def _follow_ahead(self, now: FrozenText) -> None:
+        ahead = self._ahead
+        if ahead is None:
+            return
+        on_the_way = (
+            self._held is not None
+            and self._held.prediction.id == ahead.prediction_id
+            and self._held.prediction.source in (Source.TYPED_INTO, Source.UNCHANGED)
+        )
+        if now.all_rows == ahead.text.all_rows:
+            ahead.version = now.version
+            self._remember(ahead.moment, _Question(now, ahead.cursor, self._changes))
+        elif not on_the_way:
+            self._ahead = None
+
+    def _carried(self, held: _Held | None, now: FrozenText) -> _Held | None:
+        if held is None:
+            return None
+        question = held.question
+        found = carried(held.prediction, question.text, now, question.cursor)
+        if found is None:
+            return None
+        if found.prediction is None or found.prediction.source is Source.REST:
+            self._first = None  # who undoes what was accepted does not want it again
+        if found.prediction is None:
+            return None
+        age_changes = self._changes - question.changes
+        if found.prediction.source is Source.MOVED and age_changes > MAX_CHANGES_ELSEWHERE:
+            return None
+        return _Held(found.prediction, _Question(now, found.cursor, question.changes))
+
+    def _is_current(self, document: Document) -> bool:
+        return self._held is not None and self._held.prediction.version == document.version
+
+    def _remember(self, moment: Moment, question: _Question) -> None:
+        self._questions[moment] = question
+        self._questions.move_to_end(moment)
+        if len(self._questions) > QUESTIONS_REMEMBERED:
+            self._questions.popitem(last=False)
+
+
+def accepted(prediction: Prediction, document: Document) -> tuple[FrozenText, AppliedEdit]:
+    """The document's text with ``prediction`` accepted, and what that does to it; the document stays."""
+    edit = prediction.edits[0]
+    return FrozenText.of(document).edited(edit, document.offset_bytes(edit.range.start))
+
+
+def cursor_behind(prediction: Prediction) -> Position:
+    """Where the cursor most likely is after the prediction was accepted: behind the new text."""
+    edit = prediction.edits[0]
+    *above, last = split_rows(edit.text)
+    if above:
+        return Position(edit.range.start.line + len(above), utf16_length(last))
+    return Position(edit.range.start.line, edit.range.start.character_utf16 + utf16_length(last))
