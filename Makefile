@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-system soak check bench student lock clean
+.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,7 +49,7 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
-soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte (about half an hour)
+soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte (about an hour)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 
 check: $(VENV)/train  ## formatting, lint, types
@@ -62,6 +62,12 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.prompts
 	$(BIN)/python -m bench.metrics
 	$(BIN)/python -m bench.engine daemon/models/student.gguf
+
+bench-keystrokes: $(VENV)/dev  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
+	$(BIN)/python -m bench.keystrokes
+
+bench-keystrokes-quick: $(VENV)/dev  ## the same on two models and one short session (within five minutes)
+	$(BIN)/python -m bench.keystrokes --quick
 
 student: $(VENV)/train  ## train the embedded student anew into runs/student (about 40 minutes on two cores)
 	$(BIN)/python -m training_export.student.train --out runs/student
