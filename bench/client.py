@@ -103,7 +103,11 @@ class OpenLoopClient:
             )
         client = cls(process)
         folders = [{"uri": ROOT_URI, "name": "bench"}]
-        await client.request("initialize", {"processId": None, "capabilities": {}, "workspaceFolders": folders})
+        try:
+            await client.request("initialize", {"processId": None, "capabilities": {}, "workspaceFolders": folders})
+        except (ServerEnded, TimeoutError, RuntimeError):
+            await client.leave()  # or its process would be left to the garbage collector
+            raise
         client.notify("initialized", {})
         return client
 
