@@ -387,6 +387,7 @@ class Scheduler:
         return {
             "state": self.engine.state.value,
             "failure": self.engine.failure,
+            "busy": self._running is not None,
             "model": None if model is None else model.to_json(),
         }
 

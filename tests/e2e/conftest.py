@@ -124,7 +124,7 @@ class Window(Editor):
         super().__init__([sys.executable, "-m", "daemon.main", "lsp", "--stdio"], world.env, world.project)
         world.editors.append(self)
         self._answers = {}
-        self._version = 0
+        self._version = self._to_and_fro = 0
         self.uri = f"untitled:{self.process.pid}.py"
         self.initialize()
         self.notify(
@@ -138,14 +138,19 @@ class Window(Editor):
         self._change([{"range": span, "text": text}])
         self._cursor = {"line": row, "character": start_utf16 + len(text)}
 
-    def ask_edit(self):
-        """Ask for the next edit; returns what ``edits`` takes.
+    def ask_edit(self, place=None):
+        """Ask for the next edit, so that the model is needed; returns what ``edits`` takes.
 
-        A new version of the same text comes first: what was predicted for a version is not computed again.
+        What was predicted for the same text and cursor is not computed again: so the cursor is at ``place`` (row and
+        column), or moves to and fro by one where a rename began.
         """
         self._change([])
         self._last_id += 1
-        params = {"textDocument": {"uri": self.uri, "version": self._version}, "position": self._cursor}
+        if place is None:
+            self._to_and_fro = 1 - self._to_and_fro
+            place = (self._cursor["line"], self._cursor["character"] - self._to_and_fro)
+        where = {"line": place[0], "character": place[1]}
+        params = {"textDocument": {"uri": self.uri, "version": self._version}, "position": where}
         self.send({"id": self._last_id, "method": "textDocument/copilotInlineEdit", "params": params})
         return self._last_id
 
@@ -178,15 +183,11 @@ class Machine:
         assert answer is not None
         return answer[1]
 
-    def requests(self):
-        """How many predictions editors have asked the hub for."""
-        return self.status()["predictions"]["counts"]["requests"]
-
-    def wait_for_requests(self, count):
-        """Return once the hub has taken so many."""
+    def wait_for_engine(self, *, busy):
+        """Return once the engine works on something, or on nothing: not on the edit after the one shown either."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.requests() < count:
-            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {count} requests"
+        while self.status()["predictions"]["model"]["busy"] is not busy:
+            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: busy {busy}"
 
     def worker(self):
         """The one engine worker."""

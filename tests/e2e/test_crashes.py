@@ -49,10 +49,10 @@ def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(ren
             assert wait_until_gone(retired)
             assert second.edits(second.ask_edit())
         worker = running.worker()
+        running.wait_for_engine(busy=False)
         worker.suspend()
-        asked = running.requests()
-        lost = first.ask_edit()
-        running.wait_for_requests(asked + 1)  # two windows are two connections: only counting says who came first
+        lost = first.ask_edit((2, kill))
+        running.wait_for_engine(busy=True)
         kept = second.ask_edit()
         worker.kill()
         assert first.edits(lost) == []
@@ -70,14 +70,14 @@ def test_three_deaths_in_a_minute_end_predictions_until_the_model_settings_chang
     settings(threads=1, deadline_ms=60_000)
     window = renaming()
     running = None
-    for _ in range(3):
+    for death in range(3):
         assert window.edits(window.ask_edit())  # by a worker that was started again, after a pause
         running = running or machine()
         worker = running.worker()
+        running.wait_for_engine(busy=False)
         worker.suspend()
-        asked = running.requests()
-        lost = window.ask_edit()
-        running.wait_for_requests(asked + 1)
+        lost = window.ask_edit((2, death))
+        running.wait_for_engine(busy=True)
         worker.kill()
         assert window.edits(lost) == []
     assert window.edits(window.ask_edit()) == []
@@ -98,10 +98,10 @@ def test_a_killed_bridge_costs_the_other_window_nothing(renaming, settings, mach
     worker = running.worker()
     for _ in range(KILLS):
         killed = renaming()
+        running.wait_for_engine(busy=False)
         worker.suspend()
-        asked = running.requests()
         killed.ask_edit()
-        running.wait_for_requests(asked + 1)
+        running.wait_for_engine(busy=True)
         killed.process.kill()
         kept = other.ask_edit()
         worker.resume()
