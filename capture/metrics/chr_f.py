@@ -3,29 +3,32 @@
 For n from 1 to 6 an edit is the difference of the n-gram counts after and before it; an n-gram that became
 rarer counts as a token of its own. Precision and recall per n are averaged and joined as F with beta 0.5.
 Formula and order of averaging are those of `edit_prediction_metrics` (patch_metrics.rs at zed 09adbb01).
-Knows nothing of patches.
+
+Counts are differences and so add up: only what lines differ in is cut into n-grams, only those of the longest kind
+are cut from the text, and every shorter kind is summed up from the next longer one. Both edits are counted at once, as
+two digits of one number. Knows nothing of patches.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capture.metrics.characters import WHITE_SPACE
 from capture.metrics.common_subsequence import common_ends
 from capture.metrics.counts import MatchCounts, f_score
-from capture.metrics.edits import Edit, differences, terminated_lines
 from capture.metrics.shared_text import shared_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 ORDERS = range(1, 7)
 BETA = 0.5
 
-_CONTEXT = ORDERS[-1] - 1  # characters beside a change that share an n-gram with it
+_LONGEST = ORDERS[-1]
+_CONTEXT = _LONGEST - 1  # characters beside a change that share an n-gram with it
 _SPACES = re.compile(f"[{WHITE_SPACE.replace(chr(10), '')}]+")
 _LINE_ENDS = re.compile("\n\n+")
 
@@ -51,89 +54,96 @@ def delta_chr_f(original: str, expected: str, actual: str) -> DeltaChrF:
     if original == expected == actual:
         return DeltaChrF(100.0, 1.0, 1.0, MatchCounts())
     start, tail_length = shared_ends(original, (expected, actual), _CONTEXT)
-    before, after_expected, after_actual = (
-        _collapsed(text[start : len(text) - tail_length]) for text in (original, expected, actual)
-    )
-    wanted, given = _Grams(before, after_expected), _Grams(before, after_actual)
+    texts = [_collapsed(text[start : len(text) - tail_length]) for text in (original, expected, actual)]
+    before = texts[0]
+    ends = [(text, common_ends(before, text)) for text in texts[1:] if text != before]
+    longest = max((len(_around(text, *end)) for after, end in ends for text in (before, after)), default=0)
+    prefix, suffix = (min((end[side] for _, end in ends), default=0) for side in (0, 1))
     precision = recall = 0.0
     total = MatchCounts()
-    for order in ORDERS:
-        if max(wanted.longest, given.longest) < order:
+    for order, counts in zip(ORDERS, _counts([_around(text, prefix, suffix) for text in texts]), strict=True):
+        if longest < order:
             precision, recall = precision + 1.0, recall + 1.0
             continue
-        counts = _compare(wanted.delta(order), given.delta(order))
         precision, recall = precision + counts.precision, recall + counts.recall
         total += counts
     precision, recall = precision / len(ORDERS), recall / len(ORDERS)
     return DeltaChrF(f_score(precision, recall, beta=BETA) * 100.0, precision, recall, total)
 
 
-class _Grams:
-    """The n-grams that an edit brings or takes away, from what differs and as much around it as n-grams reach.
-
-    Equal text between two differences adds to both counts alike, so it is left out where it is long enough to keep
-    their n-grams apart.
-    """
-
-    def __init__(self, before: str, after: str) -> None:
-        self._segments: list[tuple[str, str]] = []
-        self.longest = 0
-        if before == after:
-            return
-        prefix, suffix = common_ends(before, after)
-        end, end_after = len(before) - suffix, len(after) - suffix
-        self.longest = max(len(_around(before, prefix, end)), len(_around(after, prefix, end_after)))
-        inner = differences(terminated_lines(before[prefix:end]), terminated_lines(after[prefix:end_after]))
-        for start, old_end, shift, end_shift in _merged(inner):
-            self._segments.append(
-                (
-                    _around(before, prefix + start, prefix + old_end),
-                    _around(after, prefix + start + shift, prefix + old_end + end_shift),
-                )
-            )
-
-    def delta(self, order: int) -> dict[str, int]:
-        """How much more often each n-gram is there after the edit, zeros included."""
-        counts: Counter[str] = Counter()
-        removed: Counter[str] = Counter()
-        for before, after in self._segments:
-            counts.update([after[at : at + order] for at in range(len(after) - order + 1)])
-            removed.update([before[at : at + order] for at in range(len(before) - order + 1)])
-        counts.subtract(removed)
-        return counts
-
-
 def _collapsed(text: str) -> str:
     return _LINE_ENDS.sub("\n", _SPACES.sub(" ", text))
 
 
-def _merged(edits: Iterable[Edit]) -> list[tuple[int, int, int, int]]:
-    """Start and end of each stretch of edits that share n-grams, and how far the new text is ahead at either."""
-    stretches: list[tuple[int, int, int, int]] = []
-    shift = 0
-    for edit in edits:
-        start, start_shift = edit.start, shift
-        shift += edit.growth
-        if stretches and start - stretches[-1][1] < _CONTEXT:
-            start, _, start_shift, _ = stretches.pop()
-        stretches.append((start, edit.end, start_shift, shift))
-    return stretches
+def _around(text: str, prefix: int, suffix: int) -> str:
+    """What is between so many characters at either end, and as much of these as n-grams reach."""
+    return text[max(0, prefix - _CONTEXT) : len(text) - max(0, suffix - _CONTEXT)]
 
 
-def _around(text: str, start: int, end: int) -> str:
-    return text[max(0, start - _CONTEXT) : end + _CONTEXT]
+def _counts(texts: Sequence[str]) -> list[MatchCounts]:
+    """Matches of the two edits that the original, the expected and the actual text make, for each order."""
+    most = max(map(len, texts))  # no n-gram becomes more frequent or rarer by more than this
+    base = 2 * most + 1
+    weighted = list(zip(texts, (-1 - base, 1, base), strict=True))
+    delta = _longest_grams(weighted)
+    counts = [_compare(delta.values(), base)]
+    for order in reversed(ORDERS[:-1]):
+        delta = _shortened(delta, order)
+        for text, weight in weighted:
+            if len(text) >= order:  # the one at the end is the beginning of no longer one
+                _add(delta, [text[-order:]], weight)
+        counts.append(_compare(delta.values(), base))
+    return counts[::-1]
 
 
-def _compare(wanted: dict[str, int], given: dict[str, int]) -> MatchCounts:
-    tp = 0
-    for gram, count in wanted.items():
-        other = given.get(gram, 0)
-        if count > 0 < other:
-            tp += min(count, other)
-        elif count < 0 > other:
-            tp -= max(count, other)
-    return MatchCounts(tp, _weight(given) - tp, _weight(wanted) - tp)
+def _longest_grams(weighted: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The summed up weights of the n-grams of the longest kind; some may be 0."""
+    lines: dict[str, int] = {}
+    for text, weight in weighted:
+        _add(lines, _lines_in_context(text), weight)
+    grams_by_weight: defaultdict[int, list[str]] = defaultdict(list)
+    for line, weight in lines.items():
+        if weight:
+            grams_by_weight[weight] += [line[at : at + _LONGEST] for at in range(len(line) - _CONTEXT)]
+    delta: dict[str, int] = {}
+    for weight, grams in grams_by_weight.items():
+        _add(delta, grams, weight)
+    return delta
 
 
-def _weight(delta: dict[str, int]) -> int:
-    return sum(map(abs, delta.values()))
+def _lines_in_context(text: str) -> Iterator[str]:
+    """Every line with as much behind it as the n-grams that begin in it reach."""
+    start = 0
+    for line in text.split("\n"):
+        end = start + len(line) + 1
+        yield text[start : end + _CONTEXT]
+        start = end
+
+
+def _add(delta: dict[str, int], parts: Iterable[str], weight: int) -> None:
+    for part, times in Counter(parts).items():
+        delta[part] = delta.get(part, 0) + weight * times
+
+
+def _shortened(delta: dict[str, int], order: int) -> dict[str, int]:
+    """The sums over n-grams that begin with the same ``order`` characters."""
+    shorter: dict[str, int] = {}
+    for gram, change in delta.items():
+        if change:
+            beginning = gram[:order]
+            shorter[beginning] = shorter.get(beginning, 0) + change
+    return shorter
+
+
+def _compare(changes: Iterable[int], base: int) -> MatchCounts:
+    """Matches of the wanted edit, the units of each change, with the given one, its multiples of ``base``."""
+    tp = wanted = given = 0
+    half = base // 2
+    for change, times in Counter(changes).items():
+        given_change, wanted_change = divmod(change + half, base)
+        wanted_change -= half
+        wanted += abs(wanted_change) * times
+        given += abs(given_change) * times
+        if wanted_change * given_change > 0:
+            tp += min(abs(wanted_change), abs(given_change)) * times
+    return MatchCounts(tp, given - tp, wanted - tp)

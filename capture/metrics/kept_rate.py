@@ -12,7 +12,7 @@ from itertools import compress
 from operator import not_, or_
 from typing import TYPE_CHECKING, Literal
 
-from capture.metrics.common_subsequence import kept_mask
+from capture.metrics.common_subsequence import kept_mask, kept_masks
 from capture.metrics.shared_text import shared_ends
 from capture.metrics.tokens import tokens, units
 
@@ -75,11 +75,8 @@ def kept_rate(base: str, candidate: str, reference: str) -> KeptRate:
     base_units, candidate_units, reference_units = (
         units(text[start : len(text) - tail_length]) for text in (base, candidate, reference)
     )
-    in_base, kept_by_candidate = kept_mask(candidate_units, base_units), kept_mask(base_units, candidate_units)
-    reference_in_base, kept_by_reference = (
-        kept_mask(reference_units, base_units),
-        kept_mask(base_units, reference_units),
-    )
+    in_base, kept_by_candidate = kept_masks(candidate_units, base_units)
+    reference_in_base, kept_by_reference = kept_masks(reference_units, base_units)
     new_units, reference_new_units = _unmarked(candidate_units, in_base), _unmarked(reference_units, reference_in_base)
     new_in_both = kept_mask(new_units, reference_new_units)
     kept_by_any = list(map(or_, kept_by_candidate, kept_by_reference))

@@ -9,7 +9,9 @@ its limits: an event that cannot be undone on the text gives 0. Knows nothing of
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rapidfuzz.distance import LCSseq
@@ -78,11 +80,14 @@ def _reversed_characters(history: Sequence[Edit], prediction: Sequence[Edit]) ->
     """Added by the history and deleted again, plus deleted by the history and inserted again in the same place."""
     found = 0
     shift = 0
+    ends = [edit.end for edit in prediction]
     for done in history:
         start = done.start + shift
         end = start + len(done.new)
         shift += done.growth
-        for edit in prediction:
+        for edit in islice(prediction, bisect_left(ends, start), None):
+            if edit.start > end:
+                break
             found += max(0, min(end, edit.end) - max(start, edit.start))
             if start == edit.start or edit.start <= start < edit.end:
                 found += LCSseq.similarity(done.old, edit.new)

@@ -65,6 +65,36 @@ def test_the_counts_are_those_of_whole_texts_counted_naively(original, wanted, g
     assert (result.counts.tp, result.counts.fp, result.counts.fn) == (tp, given_total - tp, wanted_total - tp)
 
 
+@given(st.tuples(CODE, CODE, CODE) | st.tuples(LINES, LINES, LINES))
+def test_the_rates_are_averages_of_those_of_each_order(texts):
+    original, wanted, given_text = texts
+    precision = recall = 0.0
+    for order in range(1, 7):
+        tp = wanted_total = given_total = 0
+        is_counted = max(changed_length(original, wanted), changed_length(original, given_text)) >= order
+        if is_counted:
+            wanted_delta, given_delta = gram_delta(original, wanted, order), gram_delta(original, given_text, order)
+            tp = (wanted_delta & given_delta).total()
+            wanted_total, given_total = wanted_delta.total(), given_delta.total()
+        precision += rate(tp, given_total) if is_counted else 1.0
+        recall += rate(tp, wanted_total) if is_counted else 1.0
+    result = delta_chr_f(original, wanted, given_text)
+    assert (result.precision, result.recall) == (precision / 6, recall / 6)
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 3))
+def test_one_character_over_and_over_is_counted_as_often_as_it_comes(lengths):
+    original, wanted, given_text = lengths
+    tp = wanted_total = given_total = 0
+    for order in range(1, 7):
+        before, after, other = (max(0, length - order + 1) for length in lengths)
+        wanted_total, given_total = wanted_total + abs(after - before), given_total + abs(other - before)
+        if (after - before) * (other - before) > 0:
+            tp += min(abs(after - before), abs(other - before))
+    counts = delta_chr_f("a" * original, "a" * wanted, "a" * given_text).counts
+    assert (counts.tp, counts.fp, counts.fn) == (tp, given_total - tp, wanted_total - tp)
+
+
 @given(LINES, LINES, LINES, LINES)
 def test_lines_that_stay_between_two_edits_change_nothing(between, old, new, other):
     original, wanted = f"{old}{between}{old}", f"{new}{between}{other}"
@@ -103,3 +133,19 @@ def gram_delta(before, after, order):
 
 def collapsed(text):
     return re.sub(r"\n+", "\n", re.sub(r" +", " ", text))
+
+
+def changed_length(before, after):
+    """Characters between the common ends and up to five beside them, of the longer text."""
+    before, after = collapsed(before), collapsed(after)
+    if before == after:
+        return 0
+    shorter = min(len(before), len(after))
+    prefix = next((at for at in range(shorter) if before[at] != after[at]), shorter)
+    left = shorter - prefix
+    suffix = next((at for at in range(left) if before[-1 - at] != after[-1 - at]), left)
+    return max(len(before), len(after)) - max(0, prefix - 5) - max(0, suffix - 5)
+
+
+def rate(part, whole):
+    return part / whole if whole else 0.0

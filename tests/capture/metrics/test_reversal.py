@@ -11,6 +11,11 @@ from capture.metrics.reversal import reversal_ratio
 PATH = "src/a.py"
 LINE = st.text(alphabet="ab ()é_A1", max_size=6)
 TEXT = st.lists(LINE, max_size=8).map(lambda lines: "".join(line + "\n" for line in lines))
+ROWS = st.sets(st.integers(0, 14))
+
+
+def between_equal_rows(words):
+    return "".join(f"row\n{words.get(row, 'previous')}{row}\n" for row in range(15))
 
 
 def typed(before, after, path=PATH, **fields):
@@ -31,6 +36,10 @@ def test_putting_back_the_line_just_deleted_is_a_reversal():
 
 def test_another_word_in_the_place_of_the_new_one_takes_back_half():
     assert ratio("the quick fox\n", "the slow fox\n", "the fast fox\n") == 0.5
+
+
+def test_each_part_taken_out_of_what_was_typed_is_a_reversal():
+    assert ratio("a\nb\n", "a\nfirst second third fourth\nb\n", "a\nsecond fourth\nb\n") == 1.0
 
 
 def test_finishing_a_word_is_no_reversal():
@@ -93,6 +102,20 @@ def test_deleting_the_typed_line_again_is_all_reversal(text, line, row):
     row = min(row, len(rows))
     current = "".join(f"{part}\n" for part in [*rows[:row], f"typed {line}", *rows[row:]])
     assert ratio(text, current, text) == 1.0
+
+
+@given(ROWS, ROWS, ROWS)
+def test_of_many_edits_those_count_that_are_taken_back(typed_rows, reversed_rows, rows_made_third):
+    taken_back, made_third = typed_rows & reversed_rows, rows_made_third - reversed_rows
+    before, current = {}, dict.fromkeys(typed_rows, "new")
+    predicted = current | dict.fromkeys(taken_back, "previous") | dict.fromkeys(made_third, "third")
+    reversed_characters = sum(len(f"new{row}previous{row}") for row in taken_back)
+    # What was typed is deleted here too, and of what it replaced a letter and the number come back.
+    reversed_characters += sum(len(f"new{row}i{row}") for row in made_third & typed_rows)
+    size = sum(len(f"new{row}previous{row}") for row in taken_back)
+    size += sum(len(f"{current.get(row, 'previous')}{row}third{row}") for row in made_third)
+    expected = reversed_characters / size if size else 0.0
+    assert ratio(*map(between_equal_rows, (before, current, predicted))) == pytest.approx(expected, abs=1e-6)
 
 
 @given(TEXT, TEXT, TEXT, st.none() | st.integers(0, 3))
