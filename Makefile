@@ -69,7 +69,7 @@ bench-keystrokes: $(VENV)/dev  ## keystroke to prediction beside its peers, into
 bench-keystrokes-quick: $(VENV)/dev  ## the same on two models and one short session (within five minutes)
 	$(BIN)/python -m bench.keystrokes --quick
 
-student: $(VENV)/train  ## train the embedded student anew into runs/student (about 40 minutes on two cores)
+student: $(VENV)/train  ## train the embedded student anew into runs/student (about half an hour on two idle cores)
 	$(BIN)/python -m training_export.student.train --out runs/student
 	$(BIN)/python -m training_export.student.gguf_export runs/student daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.calibrate daemon/models/student.gguf

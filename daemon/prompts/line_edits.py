@@ -2,12 +2,16 @@
 
     <|file|>path
     <|context|>related excerpt                       least important first
+    <|region|>
+    first line of the region<|line_0|>second line<|mark_1|>the cursor's line<|here|>fourth line<|line_3|>...
     <|diagnostic|>message                            farthest first
     <|history|>                                      changed lines, oldest first, as word diffs:
-    total<|same|> = 0                                  unchanged text, <|del|>removed<|add|>added<|same|>...
-    <|region|>
-    first line of the region<|line_0|>second line<|mark_1|>the cursor's line<|here|>...
-    <|answer|>
+    total<|del|>removed<|add|>added<|same|> = 0        unchanged text, then what was removed and added
+    <|here|>the cursor's line<|cursor|> as such a diff where the newest event changed it<|answer|>
+
+What a keystroke changes stands last, so that everything before it is already evaluated when the next one comes: in the
+region stands the cursor's line as it was before the newest event, and what this event made of it follows the rest
+of the history. The region's first row is on a grid (``GRID_ROWS``), so that it does not slide with the cursor.
 
 A line's name stands behind its text, in place of the newline: a causal model has read the line when it
 reaches the name. ``<|cursor|>`` stands at the cursor; ``<|recent|>`` before text that the user has just
@@ -28,80 +32,44 @@ and ``<|end|>``. Its cost is in proportion to the edit, not to the region.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
 
-from capture.editing.substitution import (
-    Substitution,
-    last_substitution,
-    line_changes,
-    occurrences,
-    shortest_unique_replacements,
-    substitute,
-    word_diff,
-)
-from capture.inputs import EditEvent, PredictionInputs, Span
+from capture.editing.substitution import occurrences, shortest_unique_replacements, substitute
+from capture.inputs import PredictionInputs
 from daemon.prompts.base import Answer, CountTokens, Delimiters, NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.guards import judge, no_edit_at_sight
+from daemon.prompts.line_history import CURSOR_LINE_TOKENS, cursor_line_and_history, region_lines
+from daemon.prompts.line_region import (
+    ADD,
+    AGAIN,
+    ANSWER,
+    CONTEXT,
+    CONTROL,
+    CONTROL_TOKENS,
+    DEL,
+    DELETE,
+    DIAGNOSTIC,
+    END,
+    FILE,
+    HERE,
+    HISTORY,
+    INSERT,
+    LINE_NAME,
+    NO_EDIT,
+    REGION,
+    Region,
+    locate_region,
+    region_of,
+)
 from daemon.prompts.whole_region import checked_target
 
-MAX_REGION_LINES = 24
-REGION_TOKENS = 420
-HISTORY_TOKENS = 128
 CONTEXT_TOKENS = 128
 DIAGNOSTIC_TOKENS = 48
-MAX_EVENTS = 6
 MAX_DIAGNOSTICS = 3
 MAX_ANSWER_TOKENS = 96
 PATH_TOKENS = 24
-# A replaced line that shares less than this with the old one is shown as a removal and an addition.
-MIN_LINE_SIMILARITY = 0.3
-
-FILE, CONTEXT, DIAGNOSTIC, HISTORY = "<|file|>", "<|context|>", "<|diagnostic|>", "<|history|>"
-REGION, ANSWER, CURSOR, RECENT = "<|region|>", "<|answer|>", "<|cursor|>", "<|recent|>"
-DEL, ADD, SAME = "<|del|>", "<|add|>", "<|same|>"
-AGAIN, INSERT, DELETE, END, NO_EDIT = "<|again|>", "<|insert|>", "<|delete|>", "<|end|>", "<|no_edit|>"
-HERE = "<|here|>"
-MARKS = tuple(f"<|mark_{number}|>" for number in range(1, 13))
-LINES = tuple(f"<|line_{index}|>" for index in range(MAX_REGION_LINES))
-LINE_NAMES = (HERE, *MARKS, *LINES)
-CONTROL_TOKENS = (
-    *(FILE, CONTEXT, DIAGNOSTIC, HISTORY, REGION, ANSWER, CURSOR, RECENT),
-    *(DEL, ADD, SAME, AGAIN, INSERT, DELETE, END, NO_EDIT),
-    *LINE_NAMES,
-)
-
-_CONTROL = re.compile("|".join(re.escape(token) for token in CONTROL_TOKENS))
-_LINE_NAME = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES) + ")")
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """The editable lines, without their terminators, and what the format marks in them."""
-
-    lines: tuple[str, ...]
-    terminators: tuple[str, ...]  # of each line; the last one's is empty
-    cursor_line: int
-    cursor_column: int  # characters
-    substitution: Substitution | None
-
-    def names(self) -> list[str]:
-        """The token that names each line."""
-        removed = self.substitution.removed if self.substitution else ""
-        marks = iter(MARKS)
-        names = []
-        for index, line in enumerate(self.lines):
-            marked = index != self.cursor_line and occurrences(line, removed)
-            name = HERE if index == self.cursor_line else LINES[index]
-            names.append(next(marks, name) if marked else name)
-        return names
-
-    def text(self) -> str:
-        """The region as it stands in the excerpt."""
-        return "".join(line + end for line, end in zip(self.lines, self.terminators, strict=True))
 
 
 class LineEdits:
@@ -113,18 +81,22 @@ class LineEdits:
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt | Refusal:
         """The prompt; refused when the region itself holds one of the format's tokens."""
-        located = _locate_region(inputs, count_tokens)
+        located = locate_region(inputs, count_tokens)
         if isinstance(located, Refusal):
             return located
         region, span = located
+        cursor_line, history = cursor_line_and_history(inputs, region, count_tokens)
+        if count_tokens(cursor_line.now) > CURSOR_LINE_TOKENS:
+            return Refusal.OVER_BUDGET
         parts = [
             FILE + _clip_path(inputs.cursor_path, count_tokens) + "\n",
             *_context(inputs, count_tokens),
+            REGION + "\n",
+            *region_lines(region, cursor_line.before),
             *_diagnostics(inputs, count_tokens),
             HISTORY + "\n",
-            *_history(inputs, count_tokens),
-            REGION + "\n",
-            _region_text(region),
+            *history,
+            HERE + cursor_line.now,
             ANSWER,
         ]
         return Prompt(
@@ -142,8 +114,8 @@ class LineEdits:
         if refused is not None:
             # The stop string of "no edit" is the whole answer, so nothing is left of it.
             return NoEdit(NoEditReason.SAID_SO) if finished and not answer else refused
-        region = _region_of(inputs, prompt.region)
-        pieces = _LINE_NAME.split(answer)
+        region = region_of(inputs, prompt.region)
+        pieces = LINE_NAME.split(answer)
         names = region.names()
         if pieces[0] or len(pieces) < 3:
             return NoEdit(NoEditReason.MALFORMED)
@@ -168,118 +140,13 @@ class LineEdits:
         """The answer that ``parse`` turns into ``new_region``; ``<|no_edit|>`` when nothing changes."""
         if new_region.text == prompt.region_text:
             return NO_EDIT
-        region = _region_of(inputs, prompt.region)
+        region = region_of(inputs, prompt.region)
         new_lines = [line.removesuffix("\r") for line in new_region.text.split("\n")]
         target = "".join(_encode(region, new_lines)) + END
         return checked_target(self, inputs, prompt, new_region, target)
 
 
-# --- the prompt's parts ------------------------------------------------------------------------------------
-
-
-def _locate_region(inputs: PredictionInputs, count_tokens: CountTokens) -> tuple[Region, Span] | Refusal:
-    """Whole lines around the cursor, alternately below and above, while the budget lasts."""
-    lines = inputs.cursor_excerpt.split("\n")
-    cursor_row = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt].count(b"\n")
-    costs = {cursor_row: count_tokens(lines[cursor_row]) + 2}
-    spent = costs[cursor_row]
-    if spent > REGION_TOKENS:
-        return Refusal.OVER_BUDGET
-    first = last = cursor_row
-    while last - first + 1 < MAX_REGION_LINES:
-        grown = False
-        for row in (last + 1, first - 1):
-            if not 0 <= row < len(lines) or last - first + 1 >= MAX_REGION_LINES:
-                continue
-            cost = count_tokens(lines[row]) + 1
-            if spent + cost > REGION_TOKENS:
-                continue
-            spent += cost
-            first, last = min(first, row), max(last, row)
-            grown = True
-        if not grown:
-            break
-    start = sum(len(line.encode()) + 1 for line in lines[:first])
-    end = start + len("\n".join(lines[first : last + 1]).encode())
-    span = Span(start, end)
-    region = _region_of(inputs, span)
-    if _CONTROL.search(region.text()):
-        return Refusal.CONTROL_TOKENS
-    return region, span
-
-
-def _region_of(inputs: PredictionInputs, span: Span) -> Region:
-    """The region at ``span`` (bytes of the excerpt, whole lines)."""
-    text = inputs.excerpt_bytes[span.start : span.end].decode()
-    before_cursor = inputs.excerpt_bytes[span.start : inputs.cursor_offset_in_excerpt].decode()
-    raw = text.split("\n")
-    lines = tuple(line.removesuffix("\r") for line in raw)
-    terminators = tuple(
-        ("\r\n" if line.endswith("\r") else "\n") if index < len(raw) - 1 else line[len(lines[index]) :]
-        for index, line in enumerate(raw)
-    )
-    cursor_line = before_cursor.count("\n")
-    column = min(len(before_cursor) - (before_cursor.rfind("\n") + 1), len(lines[cursor_line]))
-    return Region(lines, terminators, cursor_line, column, last_substitution(inputs.events))
-
-
-def _region_text(region: Region) -> str:
-    removed = region.substitution.removed if region.substitution else ""
-    parts: list[str] = []
-    for index, (line, name) in enumerate(zip(region.lines, region.names(), strict=True)):
-        marks = [(start, RECENT) for start in occurrences(line, removed)]
-        if index == region.cursor_line:
-            marks.append((region.cursor_column, CURSOR))
-        position = 0
-        for start, token in sorted(marks):
-            parts += [line[position:start], token]
-            position = start
-        parts += [line[position:], name]
-    return "".join(parts)
-
-
-def _history(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
-    """Newest events within the budget, oldest first; one that holds a control token is left out."""
-    chosen: list[str] = []
-    left = HISTORY_TOKENS
-    for event in list(reversed(inputs.events))[:MAX_EVENTS]:
-        text = _event_text(event, inputs.cursor_path)
-        if text is None:
-            continue
-        cost = count_tokens(text)
-        if cost > left:
-            break
-        left -= cost
-        chosen.append(text)
-    return chosen[::-1]
-
-
-def _event_text(event: EditEvent, cursor_path: str) -> str | None:
-    if _CONTROL.search(event.diff) or _CONTROL.search(event.path):
-        return None
-    header = "" if event.path == cursor_path else f"{FILE}{event.path}\n"
-    return header + "".join(_changed_lines(event.diff))
-
-
-def _changed_lines(diff: str) -> Iterator[str]:
-    for removed, added in line_changes(diff):
-        paired = len(removed) == len(added) and all(
-            Indel.normalized_similarity(old, new) >= MIN_LINE_SIMILARITY
-            for old, new in zip(removed, added, strict=True)
-        )
-        if not paired:
-            yield from (f"{DEL}{line}\n" for line in removed)
-            yield from (f"{ADD}{line}\n" for line in added)
-            continue
-        for old, new in zip(removed, added, strict=True):
-            pieces = word_diff(old.strip(), new.strip())
-            yield (
-                "".join(
-                    f"{DEL}{piece.removed}{ADD}{piece.added}{SAME}" if piece.changed else piece.added
-                    for piece in pieces
-                )
-                + "\n"
-            )
+# --- the prompt's other parts ------------------------------------------------------------------------------
 
 
 def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
@@ -293,7 +160,7 @@ def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
     chosen: list[str] = []
     left = CONTEXT_TOKENS
     for _, _, path, text in sorted(excerpts):
-        if _CONTROL.search(text) or _CONTROL.search(path):
+        if CONTROL.search(text) or CONTROL.search(path):
             continue
         rendered = f"{CONTEXT}{path}\n{text.rstrip()}\n"
         cost = count_tokens(rendered)
@@ -310,7 +177,7 @@ def _diagnostics(inputs: PredictionInputs, count_tokens: CountTokens) -> list[st
     left = DIAGNOSTIC_TOKENS
     for item in inputs.active_buffer_diagnostics[:MAX_DIAGNOSTICS]:
         message = " ".join(item.message.split())
-        if _CONTROL.search(message):
+        if CONTROL.search(message):
             continue
         rendered = f"{DIAGNOSTIC}{message}\n"
         cost = count_tokens(rendered)
@@ -323,7 +190,7 @@ def _diagnostics(inputs: PredictionInputs, count_tokens: CountTokens) -> list[st
 
 def _clip_path(path: str, count_tokens: CountTokens) -> str:
     """The path's last components that fit."""
-    components = _CONTROL.sub("", path).split("/")
+    components = CONTROL.sub("", path).split("/")
     while len(components) > 1 and count_tokens("/".join(components)) > PATH_TOKENS:
         components.pop(0)
     return "/".join(components)
@@ -345,17 +212,17 @@ def _apply(region: Region, index: int, edit: str) -> str | None:
         return None if edited == line else edited + terminator
     if edit.startswith(INSERT):
         inserted = edit.removeprefix(INSERT)
-        return None if _CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
+        return None if CONTROL.search(inserted) else f"{line}\n{inserted}".replace("\n", newline) + terminator
     if edit.startswith(ADD):
         added = edit.removeprefix(ADD)
-        if index != region.cursor_line or _CONTROL.search(added):
+        if index != region.cursor_line or CONTROL.search(added):
             return None
         edited = line[: region.cursor_column] + added + line[region.cursor_column :]
         return edited.replace("\n", newline) + terminator
     if edit.startswith(DEL):
         edited_line = _apply_replacements(line, edit)
         return None if edited_line is None else edited_line + terminator
-    return None if _CONTROL.search(edit) else edit.replace("\n", newline) + terminator
+    return None if CONTROL.search(edit) else edit.replace("\n", newline) + terminator
 
 
 def _apply_replacements(line: str, edit: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from tokenizers import Tokenizer  # noqa: E402
 from training_export.student.corpus import SourceFile, read_corpus  # noqa: E402
 from training_export.student.examples import Example, corpus_names, training_stream  # noqa: E402
 from training_export.student.gguf_export import write_gguf  # noqa: E402
-from training_export.student.model import Student, StudentConfig  # noqa: E402
+from training_export.student.model import Student  # noqa: E402
+from training_export.student.recipe import RECIPES  # noqa: E402
 from training_export.student.tokenizer import train_tokenizer  # noqa: E402
 from training_export.student.train import Run, optimisers  # noqa: E402
 
@@ -31,30 +33,37 @@ def files() -> list[SourceFile]:
     return [file for file in found if file.origin == "python-standard-library" and file.split == "train"][:40]
 
 
-@pytest.fixture(scope="module")
-def tokenizer(files: list[SourceFile]) -> Tokenizer:
-    return train_tokenizer((file.text for file in files[:20]), VOCABULARY)
+@pytest.fixture(scope="module", params=RECIPES)
+def recipe(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def examples(files: list[SourceFile], tokenizer: Tokenizer) -> list[Example]:
-    return list(itertools.islice(training_stream(files, corpus_names(files), tokenizer, seed=5), 24))
+def tokenizer(files: list[SourceFile], recipe: str) -> Tokenizer:
+    return train_tokenizer((file.text for file in files[:20]), VOCABULARY, RECIPES[recipe].control_tokens)
 
 
-def student(tokenizer: Tokenizer) -> Student:
+@pytest.fixture(scope="module")
+def examples(files: list[SourceFile], tokenizer: Tokenizer, recipe: str) -> list[Example]:
+    return list(itertools.islice(training_stream(files, corpus_names(files), tokenizer, RECIPES[recipe], seed=5), 24))
+
+
+def student(tokenizer: Tokenizer, recipe: str) -> Student:
     torch.manual_seed(3)
-    return Student(StudentConfig(vocabulary_size=tokenizer.get_vocab_size(), layers=4, hidden=256))
+    config = RECIPES[recipe].config
+    return Student(replace(config, vocabulary_size=tokenizer.get_vocab_size(), layers=4, hidden=256))
 
 
 def test_training_lowers_the_loss_and_a_checkpoint_goes_on_where_it_was(
-    tokenizer: Tokenizer, examples: list[Example], tmp_path: Path
+    tokenizer: Tokenizer, examples: list[Example], recipe: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(3)
-    run = Run(student(tokenizer), [], CPU)
+    run = Run(recipe, student(tokenizer, recipe), [], CPU)
     run.optimizers = optimisers(run.model)
     losses = [run.take_step(examples[:8], 1.0) for _ in range(12)]
     run.save(tmp_path)
-    other = Run(student(tokenizer), [], CPU)
+    other = Run(recipe, student(tokenizer, recipe), [], CPU)
     other.optimizers = optimisers(other.model)
     other.restore(tmp_path)
 
@@ -64,9 +73,9 @@ def test_training_lowers_the_loss_and_a_checkpoint_goes_on_where_it_was(
 
 
 def test_the_stream_is_the_same_for_the_same_seed(
-    files: list[SourceFile], tokenizer: Tokenizer, examples: list[Example]
+    files: list[SourceFile], tokenizer: Tokenizer, recipe: str, examples: list[Example]
 ) -> None:
-    again = training_stream(files, corpus_names(files), tokenizer, seed=5)
+    again = training_stream(files, corpus_names(files), tokenizer, RECIPES[recipe], seed=5)
     assert list(itertools.islice(again, 6)) == examples[:6]
 
 
@@ -77,13 +86,15 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(tokenizer: Tokenizer) -> 
         assert tokens[-len(alone) :] == alone
 
 
-def test_llama_cpp_reads_what_was_written(tokenizer: Tokenizer, examples: list[Example], tmp_path: Path) -> None:
+def test_llama_cpp_reads_what_was_written(
+    tokenizer: Tokenizer, recipe: str, examples: list[Example], tmp_path: Path
+) -> None:
     """Token ids and the model's choices agree between torch and llama.cpp on the GGUF."""
     llama_cpp = pytest.importorskip("llama_cpp")
-    model = student(tokenizer).eval()
+    model = student(tokenizer, recipe).eval()
     path = tmp_path / "student.gguf"
-    write_gguf(model, tokenizer, path, version="test")
-    loaded = llama_cpp.Llama(str(path), n_ctx=1024, logits_all=True, verbose=False)
+    write_gguf(model, tokenizer, path, prompt_format=recipe, version="test")
+    loaded = llama_cpp.Llama(str(path), n_ctx=1536, logits_all=True, verbose=False)
     agreed = []
     for example in examples:
         text = tokenizer.decode(example.tokens, skip_special_tokens=False)

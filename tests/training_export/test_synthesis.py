@@ -7,7 +7,8 @@ from random import Random
 import pytest
 
 from daemon.prompts.base import NewRegion, NoEdit, Prompt
-from daemon.prompts.line_edits import END, NO_EDIT, LineEdits
+from daemon.prompts.line_edits import LineEdits
+from daemon.prompts.line_region import END, NO_EDIT
 from training_export.student.corpus import SourceFile, read_corpus
 from training_export.student.moments import Case, parse_file
 from training_export.student.synthesis import TASKS, Synthesiser, defeats_plain_rule, rule_baseline

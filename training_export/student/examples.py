@@ -1,9 +1,7 @@
 """Cases as token sequences with a target and a weight at every position.
 
-The daemon's own prompt format renders and encodes, so the student is trained on exactly what it will be asked.
-Besides the answer there are two side targets: the prompt's own text (a language model learns the code), and,
-at each region line's token, what will happen to that line (`<|same|>` or the first token of its edit): the
-study found that naming the line is the hard part, and this makes every line a lesson.
+The daemon's own prompt format renders and encodes, so a student is trained on exactly what it will be asked. Besides
+the answer it learns the prompt's own text, with less weight: a language model of the code.
 """
 
 from __future__ import annotations
@@ -13,24 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from rapidfuzz.distance import Indel
 from tokenizers import Tokenizer
 
 from daemon.prompts.base import NewRegion, Prompt, Refusal, TargetError
-from daemon.prompts.line_edits import (
-    ADD,
-    AGAIN,
-    ANSWER,
-    CONTROL_TOKENS,
-    DEL,
-    DELETE,
-    INSERT,
-    LINE_NAMES,
-    REGION,
-    SAME,
-    LineEdits,
-)
+from daemon.prompts.line_region import ADD, AGAIN, DEL, DELETE, HISTORY, INSERT, LINE_NAMES, REGION, SAME
 from training_export.student.corpus import SourceFile
 from training_export.student.moments import Case, ParsedFile, parse_file
+from training_export.student.recipe import Recipe
 from training_export.student.synthesis import MIXTURE, Synthesiser
 from training_export.student.tokenizer import token_id
 
@@ -39,9 +27,8 @@ PROMPT_PART, PROMPT_WEIGHT = 4, 0.2
 LINE_WEIGHT_SAME, LINE_WEIGHT_EDITED = 0.3, 2.0
 ANSWER_WEIGHT, ANSWER_LINE_WEIGHT = 2.0, 5.0  # naming the line is the hard part
 CASES_PER_FILE = 10
-MAX_TOKENS = 640
+COPIED_WEIGHT, CHANGED_WEIGHT = 0.5, 5.0  # of an answer that copies the region: most of its tokens teach nothing new
 
-_FORMAT = LineEdits()
 _ANSWER_LINE = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES) + r")(<\|\w+\|>)?")
 
 
@@ -68,58 +55,70 @@ def expected_region(case: Case, prompt: Prompt) -> NewRegion | None:
     return NewRegion(case.expected[len(before) : len(case.expected) - len(after)])
 
 
-def encode_case(case: Case, tokenizer: Tokenizer) -> Example | None:
+def encode_case(case: Case, tokenizer: Tokenizer, recipe: Recipe) -> Example | None:
     """The case as an example, None when it does not fit the format."""
     inputs = case.inputs()
-    prompt = _FORMAT.render(inputs, lambda text: len(tokenizer.encode(text).ids))
+    prompt = recipe.prompt_format.render(inputs, lambda text: len(tokenizer.encode(text).ids))
     if isinstance(prompt, Refusal):
         return None
     region = expected_region(case, prompt)
     if region is None:
         return None
     try:
-        answer = _FORMAT.training_target(inputs, prompt, region)
+        answer = recipe.prompt_format.training_target(inputs, prompt, region)
     except TargetError:
         return None
     prompt_ids = tokenizer.encode(prompt.text).ids
     answer_ids = tokenizer.encode(answer).ids
     tokens = prompt_ids + answer_ids
-    if len(tokens) > MAX_TOKENS or len(answer_ids) > prompt.max_answer_tokens:
+    if len(tokens) > recipe.max_tokens or len(answer_ids) > prompt.max_answer_tokens:
         return None
     targets = [*tokens[1:], tokens[-1]]
     start = len(prompt_ids)
-    weights = [PROMPT_WEIGHT] * (start - 1) + [ANSWER_WEIGHT] * len(answer_ids) + [0.0]
+    weights = _prompt_weights(tokenizer, recipe, targets[: start - 1])
+    if prompt.answer_copies_region:
+        weights += _copy_weights(tokenizer.encode(prompt.region_text).ids, answer_ids)
+    else:
+        weights += _line_edit_weights(tokenizer, answer_ids)
+        _teach_lines(tokenizer, tokens, targets, weights, answer)
+    return Example(case.task, tokens, targets, [*weights, 0.0], start)
+
+
+def _prompt_weights(tokenizer: Tokenizer, recipe: Recipe, targets: Sequence[int]) -> list[float]:
+    control = {token_id(tokenizer, token) for token in recipe.control_tokens}
+    return [
+        0.0 if target in control or (index * 7 + len(targets)) % PROMPT_PART else PROMPT_WEIGHT
+        for index, target in enumerate(targets)
+    ]
+
+
+def _copy_weights(region: Sequence[int], answer: Sequence[int]) -> list[float]:
+    weights = [CHANGED_WEIGHT] * len(answer)
+    for operation in Indel.opcodes(region, answer):
+        if operation.tag == "equal":
+            # The first token after a change is a decision too: the change ends here.
+            first = operation.dest_start + (operation.dest_start > 0)
+            weights[first : operation.dest_end] = [COPIED_WEIGHT] * (operation.dest_end - first)
+    return weights
+
+
+def _line_edit_weights(tokenizer: Tokenizer, answer: Sequence[int]) -> list[float]:
     lines = {token_id(tokenizer, name) for name in LINE_NAMES}
-    for index in range(start - 1, len(tokens) - 1):
-        if index == start - 1 or targets[index] in lines:
-            weights[index] = ANSWER_LINE_WEIGHT
-    control = {token_id(tokenizer, token) for token in CONTROL_TOKENS}
-    for index in range(start - 1):
-        if targets[index] in control or (index * 7 + len(tokens)) % PROMPT_PART:
-            weights[index] = 0.0
-    _teach_lines(tokenizer, lines, tokens, targets, weights, start, answer)
-    return Example(case.task, tokens, targets, weights, start)
+    return [ANSWER_LINE_WEIGHT if index == 0 or token in lines else ANSWER_WEIGHT for index, token in enumerate(answer)]
 
 
 def _teach_lines(
-    tokenizer: Tokenizer,
-    lines: set[int],
-    tokens: list[int],
-    targets: list[int],
-    weights: list[float],
-    start: int,
-    answer: str,
+    tokenizer: Tokenizer, tokens: Sequence[int], targets: list[int], weights: list[float], answer: str
 ) -> None:
     """Give every region line's token its own target."""
+    lines = {token_id(tokenizer, name) for name in LINE_NAMES}
     kinds = {AGAIN, DEL, ADD, INSERT, DELETE}
     edits = {
         token_id(tokenizer, name): token_id(tokenizer, kind if kind in kinds else REGION)
         for name, kind in _ANSWER_LINE.findall(answer)
     }
     same = token_id(tokenizer, SAME)
-    region_start = tokens.index(token_id(tokenizer, REGION))
-    assert tokens[start - 1] == token_id(tokenizer, ANSWER)  # noqa: S101 (an invariant of render)
-    for index in range(region_start, start - 1):
+    for index in range(tokens.index(token_id(tokenizer, REGION)), tokens.index(token_id(tokenizer, HISTORY))):
         if tokens[index] in lines:
             edited = edits.get(tokens[index])
             targets[index] = same if edited is None else edited
@@ -135,12 +134,13 @@ def stream(
     files: Sequence[SourceFile],
     names: Sequence[str],
     tokenizer: Tokenizer,
+    recipe: Recipe,
     seed: int,
     tasks: dict[str, float],
 ) -> Iterator[Example]:
     """Examples without end, in an order fixed by ``seed``."""
     random = Random(seed)
-    synthesiser = Synthesiser(random, names)
+    synthesiser = Synthesiser(random, names, recipe.max_window_lines)
     parsed: dict[str, ParsedFile | None] = {}
     while True:
         source = random.choice(files)
@@ -152,13 +152,13 @@ def stream(
             continue
         for task in random.choices(list(tasks), list(tasks.values()), k=CASES_PER_FILE):
             case = synthesiser.case(file, task)
-            example = encode_case(case, tokenizer) if case else None
+            example = encode_case(case, tokenizer, recipe) if case else None
             if example is not None:
                 yield example
 
 
 def training_stream(
-    files: Sequence[SourceFile], names: Sequence[str], tokenizer: Tokenizer, seed: int
+    files: Sequence[SourceFile], names: Sequence[str], tokenizer: Tokenizer, recipe: Recipe, seed: int
 ) -> Iterator[Example]:
     """The training mixture."""
-    return stream(files, names, tokenizer, seed, MIXTURE)
+    return stream(files, names, tokenizer, recipe, seed, MIXTURE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -16,9 +17,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from daemon.prompts.line_edits import LineEdits
 from training_export.student.model import Student, StudentConfig
-from training_export.student.tokenizer import END_OF_TEXT, SPECIAL_TOKENS, load_tokenizer, token_id
+from training_export.student.recipe import RECIPES
+from training_export.student.tokenizer import END_OF_TEXT, load_tokenizer, special_tokens, token_id
 
 ARCHITECTURE = "qwen2"
 STUDENT_NAME = "foretype student"
@@ -42,10 +43,10 @@ BLOCK_NAMES = {
 }
 
 
-def write_gguf(model: Student, tokenizer: Tokenizer, path: Path, *, version: str) -> None:
+def write_gguf(model: Student, tokenizer: Tokenizer, path: Path, *, prompt_format: str, version: str) -> None:
     """Write ``model`` and ``tokenizer`` to ``path``; raises OSError when it cannot be written."""
     writer = gguf.GGUFWriter(str(path), ARCHITECTURE)
-    _write_metadata(writer, model.config, version)
+    _write_metadata(writer, model.config, prompt_format, version)
     _write_tokenizer(writer, tokenizer)
     _write_tensors(writer, model)
     writer.write_header_to_file()
@@ -54,11 +55,11 @@ def write_gguf(model: Student, tokenizer: Tokenizer, path: Path, *, version: str
     writer.close()
 
 
-def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str) -> None:
+def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, prompt_format: str, version: str) -> None:
     writer.add_name(STUDENT_NAME)
     writer.add_version(version)
     writer.add_license(LICENCE)
-    writer.add_string("foretype.prompt_format", LineEdits.name)
+    writer.add_string("foretype.prompt_format", prompt_format)
     writer.add_float32(MIN_CONFIDENCE_KEY, 0.0)  # calibrate.py sets it
     writer.add_context_length(config.context_tokens)
     writer.add_embedding_length(config.width)
@@ -75,7 +76,8 @@ def _write_metadata(writer: gguf.GGUFWriter, config: StudentConfig, version: str
 def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     size = tokenizer.get_vocab_size()
     tokens = [str(tokenizer.id_to_token(index)) for index in range(size)]
-    kinds = [gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL for token in tokens]
+    special = special_tokens(tokenizer)
+    kinds = [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -103,12 +105,23 @@ def _write_tensors(writer: gguf.GGUFWriter, model: Student) -> None:
     add("output_norm.weight", model.norm.weight)
 
 
-def load_checkpoint(run: Path) -> tuple[Student, Tokenizer, dict[str, float]]:
-    """The model and tokenizer of a training run, and its step and seconds."""
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run has come to."""
+
+    model: Student
+    tokenizer: Tokenizer
+    recipe: str
+    step: int
+    seconds: float
+
+
+def load_checkpoint(run: Path) -> Trained:
+    """The newest checkpoint of a training run; raises OSError when there is none."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu")
     model = Student(StudentConfig(**state["config"]))
     model.load_state_dict(state["model"])
-    return model, load_tokenizer(run / "tokenizer.json"), {"step": state["step"], "seconds": state["seconds"]}
+    return Trained(model, load_tokenizer(run / "tokenizer.json"), state["recipe"], state["step"], state["seconds"])
 
 
 def main() -> None:
@@ -116,11 +129,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--version", default="1")
+    parser.add_argument("--version", default="2")
     options = parser.parse_args()
-    model, tokenizer, progress = load_checkpoint(options.run)
-    write_gguf(model, tokenizer, options.out, version=options.version)
-    sys.stdout.write(json.dumps({"bytes": options.out.stat().st_size, **progress}) + "\n")
+    trained = load_checkpoint(options.run)
+    prompt_format = RECIPES[trained.recipe].prompt_format.name
+    write_gguf(trained.model, trained.tokenizer, options.out, prompt_format=prompt_format, version=options.version)
+    size = options.out.stat().st_size
+    sys.stdout.write(json.dumps({"bytes": size, "step": trained.step, "seconds": trained.seconds}) + "\n")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ class Case:
             excerpt_ranges=ExcerptRanges({"editable_350": whole, "editable_150": whole, "editable_180": whole}),
             excerpt_start_row=0,
             events=events,
+            syntax_ranges=(),
         )
 
 

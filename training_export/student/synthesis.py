@@ -27,14 +27,15 @@ FIXED_NAMES = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "
 class Synthesiser:
     """Makes cases from one file after the other; ``names`` are identifiers to rename to."""
 
-    def __init__(self, random: Random, names: Sequence[str]) -> None:
+    def __init__(self, random: Random, names: Sequence[str], max_window_lines: int = MAX_WINDOW_LINES) -> None:
         self.random = random
         self.names = names
+        self.max_window_lines = max_window_lines
 
     def case(self, file: ParsedFile, task: str) -> Case | None:
         """One case of ``task`` from a random window, None when this window has none."""
         random = self.random
-        height = random.randint(MIN_WINDOW_LINES, MAX_WINDOW_LINES)
+        height = random.randint(MIN_WINDOW_LINES, self.max_window_lines)
         first = random.randrange(max(1, len(file.lines) - height))
         window = Window(file, first, min(first + height, len(file.lines)))
         return TASKS[task](self, window)

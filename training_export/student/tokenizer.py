@@ -8,20 +8,17 @@ so the finer split holds at run time too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 
-from daemon.prompts.line_edits import CONTROL_TOKENS
-
 END_OF_TEXT = "<|end_of_text|>"
 FINE_SPLIT = Regex(r" ?[^\s\p{L}\p{N}_]+|_+|\p{L}+|\p{N}|\s+(?!\S)|\s+")
-SPECIAL_TOKENS = (END_OF_TEXT, *CONTROL_TOKENS)
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int, control_tokens: Sequence[str]) -> Tokenizer:
     """Learn merges from ``texts``; ``vocabulary_size`` includes the control tokens and the 256 bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -32,7 +29,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     )
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
-        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS],
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in (END_OF_TEXT, *control_tokens)],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -45,6 +42,11 @@ def with_runtime_split(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = ByteLevelDecoder()
     return tokenizer
+
+
+def special_tokens(tokenizer: Tokenizer) -> set[str]:
+    """The control tokens of a tokenizer made by ``train_tokenizer``, the end of text included."""
+    return {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:

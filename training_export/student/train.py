@@ -1,4 +1,4 @@
-"""Train the embedded student from scratch: ``python -m training_export.student.train --out RUN``.
+"""Train a student from scratch: ``python -m training_export.student.train --out RUN [--recipe zeta2]``.
 
 Writes the tokenizer, checkpoints that resume, and a log of the loss. Muon for the matrices, AdamW for
 embeddings, norms and biases; warm-up, a constant stretch, then a linear decay to nothing over most of the steps.
@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from training_export.student.corpus import manifest, read_corpus
 from training_export.student.examples import Example, corpus_names, stream, training_stream
-from training_export.student.model import Student, StudentConfig
+from training_export.student.model import Student
+from training_export.student.recipe import RECIPES, Recipe
 from training_export.student.synthesis import TASKS
 from training_export.student.tokenizer import load_tokenizer, train_tokenizer
 
@@ -32,7 +33,7 @@ BATCH_TOKENS = 6144
 BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
 WARM_UP_STEPS, DECAY_PART = 30, 0.8
 MUON_RATE, ADAM_RATE = 0.015, 1e-3
-STEPS = 1300
+STEPS = 900
 LOG_STEPS, EXACT_STEPS, SAVE_SECONDS = 20, 200, 240.0
 CHECKPOINT = "checkpoint.pt"
 TOKENIZER_FILES = 3000
@@ -113,7 +114,7 @@ def rate_factor(step: int, steps: int) -> float:
     return max(0.0, (steps - step) / (steps - decay_start))
 
 
-def prepare(out: Path, seed: int) -> tuple[Iterator[Example], list[Example]]:
+def prepare(out: Path, recipe: Recipe, seed: int) -> tuple[Iterator[Example], list[Example]]:
     """The stream of examples and the fixed validation examples; makes the tokenizer where there is none."""
     files, sources = read_corpus()
     (out / "manifest.json").write_text(json.dumps(manifest(sources), indent=1) + "\n")
@@ -122,23 +123,25 @@ def prepare(out: Path, seed: int) -> tuple[Iterator[Example], list[Example]]:
     path = out / "tokenizer.json"
     if not path.exists():
         sample = Random(seed).sample(train_files, min(TOKENIZER_FILES, len(train_files)))
-        train_tokenizer((file.text for file in sample), StudentConfig().vocabulary_size).save(str(path))
+        vocabulary_size = recipe.config.vocabulary_size
+        train_tokenizer((file.text for file in sample), vocabulary_size, recipe.control_tokens).save(str(path))
     tokenizer = load_tokenizer(path)
     names = corpus_names(train_files)
     validation = [
         example
         for task in TASKS
         for example in itertools.islice(
-            stream(held_out, names, tokenizer, seed + 1, {task: 1.0}), VALIDATION_CASES_PER_TASK
+            stream(held_out, names, tokenizer, recipe, seed + 1, {task: 1.0}), VALIDATION_CASES_PER_TASK
         )
     ]
-    return training_stream(train_files, names, tokenizer, seed), validation
+    return training_stream(train_files, names, tokenizer, recipe, seed), validation
 
 
 @dataclass(slots=True)
 class Run:
     """A training run: what changes from step to step."""
 
+    recipe: str
     model: Student
     optimizers: list[torch.optim.Optimizer]
     device: torch.device
@@ -147,10 +150,10 @@ class Run:
     tokens: int = 0
 
     @classmethod
-    def begin(cls, out: Path, device: torch.device) -> Run:
-        """A fresh model, or the one of the checkpoint in ``out``."""
-        model = Student(StudentConfig()).to(device)
-        run = cls(model, optimisers(model), device)
+    def begin(cls, out: Path, recipe: str, device: torch.device) -> Run:
+        """A fresh model, or the one of the checkpoint in ``out``; raises ValueError when that learns something else."""
+        model = Student(RECIPES[recipe].config).to(device)
+        run = cls(recipe, model, optimisers(model), device)
         if (out / CHECKPOINT).exists():
             run.restore(out)
         return run
@@ -158,6 +161,8 @@ class Run:
     def restore(self, out: Path) -> None:
         """Take everything from the checkpoint in ``out``."""
         state = torch.load(out / CHECKPOINT, map_location=self.device)
+        if state["recipe"] != self.recipe:
+            raise ValueError(f"{out} holds a run of the recipe {state['recipe']}; choose another folder with --out")
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -181,6 +186,7 @@ class Run:
     def save(self, out: Path) -> None:
         """Write a checkpoint beside the old one, then replace it."""
         state = {
+            "recipe": self.recipe,
             "config": asdict(self.model.config),
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -226,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--recipe", choices=RECIPES, default="line_edits", help="what it learns to speak")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -233,8 +240,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    examples, validation = prepare(options.out, options.seed)
-    run = Run.begin(options.out, device)
+    examples, validation = prepare(options.out, RECIPES[options.recipe], options.seed)
+    run = Run.begin(options.out, options.recipe, device)
     batch_stream = batches(examples, Random(options.seed))
     for _ in range(run.step):  # the stream is deterministic: a resumed run goes on with the next batch
         next(batch_stream)

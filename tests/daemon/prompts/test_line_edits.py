@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -15,7 +17,8 @@ from capture.editing.substitution import (
 )
 from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs
 from daemon.prompts.base import NewRegion, NoEdit, NoEditReason, Prompt, Refusal
-from daemon.prompts.line_edits import CONTROL_TOKENS, END, NO_EDIT, LineEdits
+from daemon.prompts.line_edits import LineEdits
+from daemon.prompts.line_region import CONTROL_TOKENS, END, NO_EDIT
 
 FORMAT = LineEdits()
 CURSOR = "\u2038"  # a caret: no text in these tests holds one
@@ -104,8 +107,84 @@ def test_carriage_returns_of_the_document_stay() -> None:
 
 def test_the_prompt_marks_what_was_just_replaced_and_the_cursor() -> None:
     prompt = rendered(moment("def price(count‸):\n    return qty", RENAMED))
-    assert "def price(<|del|>qty<|add|>count<|same|>):\n" in prompt.text
-    assert "def price(count<|cursor|>):<|here|>    return <|recent|>qty<|mark_1|><|answer|>" in prompt.text
+    region, _, after = prompt.text.partition("<|history|>\n")
+    assert region.endswith("<|region|>\ndef price(<|recent|>qty):<|here|>    return <|recent|>qty<|mark_1|>")
+    assert after == "<|here|>def price(<|del|>qty<|add|>count<|cursor|><|same|>):<|answer|>"
+
+
+def test_a_change_elsewhere_stays_in_the_history_and_the_cursors_line_is_plain() -> None:
+    prompt = rendered(moment("def price(count):\n    return qty‸", RENAMED))
+    after = prompt.text.partition("<|history|>\n")[2]
+    assert after == "def price(<|del|>qty<|add|>count<|same|>):\n<|here|>    return <|recent|>qty<|cursor|><|answer|>"
+
+
+def test_older_events_stand_before_what_is_being_typed() -> None:
+    prompt = rendered(
+        moment("a = 2\nb = 13‸", "@@ -1,1 +1,1 @@\n-a = 1\n+a = 2\n", "@@ -2,1 +2,1 @@\n-b = 1\n+b = 13\n")
+    )
+    after = prompt.text.partition("<|history|>\n")[2]
+    assert after.startswith("a = <|del|>1<|add|>2<|same|>\n<|here|>b = <|del|>1<|add|>13<|cursor|><|same|>")
+
+
+def test_a_line_that_is_too_long_to_show_is_refused() -> None:
+    assert FORMAT.render(moment("x = " + "a" * 600 + "‸"), count_tokens) is Refusal.OVER_BUDGET
+
+
+WORDS = ("total", "price(", "items", " + ", "):", "    ", "'x'")
+
+
+@given(
+    above=st.lists(st.sampled_from(("", "x = 1", "    return y", "def f(a, b):")), max_size=30),
+    below=st.lists(st.sampled_from(("", "x = 1", "    return y", "z = [1,")), max_size=30),
+    first_row=st.integers(0, 40),
+    old=st.lists(st.sampled_from(WORDS), max_size=4).map("".join),
+    typed=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map("".join),
+)
+def test_typing_on_changes_nothing_before_the_cursors_line(
+    above: list[str], below: list[str], first_row: int, old: str, typed: str
+) -> None:
+    """What was evaluated for one keystroke serves the next, unless the last replacement is another one."""
+    shown = []
+    for end in range(1, len(typed) + 1):
+        line = old + typed[:end]
+        start = "".join(other + "\n" for other in above) + line
+        inputs = PredictionInputs(
+            cursor_path="a.py",
+            cursor_excerpt="\n".join([start, *below]),
+            cursor_offset_in_excerpt=len(start.encode()),
+            excerpt_ranges=ExcerptRanges({}),
+            excerpt_start_row=first_row,
+            events=(EditEvent("a.py", "a.py", f"@@ -1,1 +1,1 @@\n-{old}\n+{line}\n"),),
+        )
+        before_line = rendered(inputs).text.rpartition("<|here|>")[0]
+        shown.append((last_substitution(inputs.events), before_line))
+    for (earlier, text), (later, next_text) in pairwise(shown):
+        if (earlier and earlier.removed) == (later and later.removed):
+            assert text == next_text
+
+
+@given(st.integers(0, 90), st.integers(1, 90), st.integers(0, 40))
+def test_the_region_holds_the_cursor_and_moves_in_steps(cursor_row: int, row_count: int, first_row: int) -> None:
+    cursor_row %= row_count
+    tops = set()
+    for row in range(cursor_row // 8 * 8, min(row_count, cursor_row // 8 * 8 + 8)):
+        text = "".join(f"x{number}\n" for number in range(row_count - 1)) + "end"
+        inputs = PredictionInputs(
+            cursor_path="a.py",
+            cursor_excerpt=text,
+            cursor_offset_in_excerpt=sum(len(line) + 1 for line in text.split("\n")[:row]),
+            excerpt_ranges=ExcerptRanges({}),
+            excerpt_start_row=first_row * 8,
+        )
+        prompt = rendered(inputs)
+        top = text.encode()[: prompt.region.start].count(b"\n")
+        bottom = top + prompt.region_text.count("\n")
+        tops.add(top)
+        assert top <= row <= bottom
+        assert bottom - top + 1 <= 24
+        assert bottom - top + 1 == min(row_count, 24) or bottom == row_count - 1
+        assert top % 8 == 0
+    assert len(tops) == 1
 
 
 def test_text_that_holds_a_control_token_is_refused() -> None:
