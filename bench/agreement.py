@@ -1,14 +1,17 @@
 """How many answers two models share: ``python -m bench.agreement MODEL OTHER [--moments N]``.
 
-Asks both the same prompts, made of moments of the typing sessions, decodes greedily and compares the texts. For a
-student and what it was widened to (``widen.py``): their answers should be the same. One model is loaded at a time.
+Asks both the same prompts, made of moments of the typing sessions, as the daemon's engine asks: an answer is given up
+once it is less sure than the file itself wants, and two that were given up are equal. For a student and what it was
+widened to (``widen.py``): their answers should be the same. One model is loaded at a time.
 Prints one JSON object as the last line.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,15 +19,19 @@ from pathlib import Path
 import llama_cpp
 import orjson
 
-from bench.peers.completion import Completion
-from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.session import Session, read_sessions
 from capture.editing.state import EditingState
 from capture.inputs import PredictionInputs
+from daemon.engine.abort import AbortFlag
+from daemon.engine.decoder import Decoder, DecodeRequest
+from daemon.engine.llama import Context, Log, Model
+from daemon.engine.loaded import BATCH_TOKENS, MIN_CONFIDENCE_KEY
+from daemon.engine.messages import StopReason
 from daemon.prompts.base import Prompt, Refusal
 from daemon.prompts.registry import choose_format
 
 SECONDS_BETWEEN_KEYS = 0.2
+CONTEXT_TOKENS = 1024
 
 
 def moments(session: Session, every: int) -> Iterator[PredictionInputs]:
@@ -53,11 +60,36 @@ def prompts(model: Path, sessions: list[Session], every: int) -> list[Prompt]:
     return [prompt for prompt in rendered if not isinstance(prompt, Refusal)]
 
 
-def answers(model: Path, asked: list[Prompt], *, context_tokens: int = 1024, threads: int = 1) -> list[Completion]:
-    """A model's greedy answers."""
-    llama = LlamaCppPython(str(model), context_tokens=context_tokens, threads=threads)
-    found = [llama.complete(prompt.text, prompt.stop, prompt.max_answer_tokens) for prompt in asked]
-    llama.close()
+def answers(path: Path, asked: list[Prompt], *, threads: int = 1) -> list[bytes | None]:
+    """A model's greedy answers, None for those that were given up."""
+    log = Log(sys.stderr.write)
+    model = Model.load(str(path), log)
+    facts = model.facts()
+    flag = AbortFlag.create()
+    context = Context(
+        model,
+        log,
+        context_tokens=CONTEXT_TOKENS,
+        batch_tokens=BATCH_TOKENS,
+        threads=threads,
+        abort=flag,
+    )
+    decoder = Decoder(model, context, flag)
+    limit = float(facts.metadata.get(MIN_CONFIDENCE_KEY, "0"))
+    found: list[bytes | None] = []
+    for prompt in asked:
+        decoded = decoder.decode(
+            DecodeRequest(
+                prompt=model.tokenize(prompt.text, add_beginning=True),
+                stop=tuple(marker.encode() for marker in prompt.stop),
+                max_answer_tokens=prompt.max_answer_tokens,
+                least_log_probability=math.log(limit) if limit else -math.inf,
+            )
+        )
+        found.append(None if decoded.stop is StopReason.UNSURE else decoded.answer)
+    context.close()
+    model.close()
+    flag.close()
     return found
 
 
@@ -74,9 +106,10 @@ def main() -> None:
     # At least one of each session, at most all.
     asked = prompts(options.model, sessions, max(1, min(*keystrokes, sum(keystrokes) // options.moments)))
     mine, theirs = (answers(path, asked, threads=options.threads) for path in (options.model, options.other))
-    equal = sum(one.text == other.text for one, other in zip(mine, theirs, strict=True))
-    print(f"{equal} of {len(asked)} answers are equal ({100 * equal / len(asked):.1f} %)")
-    print(orjson.dumps({"bench": "agreement", "answers": len(asked), "equal": equal}).decode())
+    equal = sum(one == other for one, other in zip(mine, theirs, strict=True))
+    given_up = mine.count(None)
+    print(f"{equal} of {len(asked)} answers are equal ({100 * equal / len(asked):.1f} %); {given_up} were given up")
+    print(orjson.dumps({"bench": "agreement", "answers": len(asked), "equal": equal, "given_up": given_up}).decode())
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m bench.keystrokes [--quick] [--out FOLDER] [--models ...] [--systems ...] [--sessions ...]
 
-Simulated typing sessions (``bench/sessions``) are typed at their own pace into a language server of each system,
-whether or not it keeps up (``client.py``). One cell is one model in one system; each ends as a JSON file in the output
-folder and is not measured again while that file is there. Prints a table for people and one JSON object as the last
-line; draws plots where matplotlib is installed.
+Simulated typing sessions (``bench/sessions``), or recorded ones by path, are typed at their own pace into a language
+server of each system, whether or not it keeps up (``client.py``). One cell is one model in one system; each ends as a
+JSON file in the output folder and is not measured again while that file is there. Prints a table for people and one
+JSON object as the last line; draws plots where matplotlib is installed.
 
 A model is ``student``, a GGUF's path, or either with ``@0.5b-q8_0`` behind it: widened to that shape and
 quantised so (``widen.py``). llama-server's setting is the best of a few, tried on a short session for each model.
@@ -152,7 +152,7 @@ async def type_sessions(cell: Cell, command: Sequence[str], env: dict[str, str],
         "sessions": [session.name for session in cell.sessions],
         "summary": report.summarise(records),
         "cost": {"cpu_seconds_per_1000": round(1000 * cpu_seconds / len(records), 2), "rss_bytes": rss_bytes},
-        "tokens_in_vain": totals.get("tokens_in_vain"),
+        "totals": totals,
         "records": [record.to_json() for record in records],
     }
 

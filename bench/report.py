@@ -131,12 +131,15 @@ def plot(cells: Sequence[Mapping[str, Any]], records: Mapping[str, Sequence[Reco
 _TITLES = (
     f"{'':26} {'wait: p50':>10} {'p95':>8} {'p99':>8}  {'model: p50':>10} {'p95':>8} {'p99':>8}"
     f"  {'<100ms':>6} {'<300ms':>6} {'missed':>6} {'reused':>6} {'edits':>5} {'taken':>7}"
-    f" {'tokens':>6} {'in vain':>7} {'cpu s/1000':>10} {'MiB':>6} {'late p99':>8}"
+    f" {'tokens':>6} {'aborted':>7} {'in vain':>7} {'ahead':>6} {'cpu s/1000':>10} {'MiB':>6} {'late p99':>8}"
 )
 
 
 def _row(cell: Mapping[str, Any]) -> str:
     figures, cost = cell["summary"], cell["cost"]
+    # What the system did for nothing, if it says: tokens "ahead" were evaluated while it had nothing else to do.
+    totals = cell.get("totals") or {}
+    ahead = (totals.get("ahead") or {}).get("tokens_in_vain")
     times = [figures[name][f"p{percent}"] for name in ("wait_ms", "answered_by_model_ms") for percent in PERCENTILES]
     shown = [_number(time) for time in times]
     return (
@@ -144,7 +147,8 @@ def _row(cell: Mapping[str, Any]) -> str:
         f"  {_percent(figures['within_100_ms']):>6} {_percent(figures['within_300_ms']):>6}"
         f" {_percent(figures['missed']):>6} {_percent(figures['reused']):>6} {figures['edits']:>5}"
         f" {figures['accepts_predicted']:>3}/{figures['accepts']:<3} {_number(figures['tokens_evaluated_median']):>6}"
-        f" {_number(cell['tokens_in_vain']):>7} {cost['cpu_seconds_per_1000']:>10.1f}"
+        f" {_count(totals.get('aborted')):>7} {_count(totals.get('tokens_in_vain')):>7} {_count(ahead):>6}"
+        f" {cost['cpu_seconds_per_1000']:>10.1f}"
         f" {cost['rss_bytes'] / 2**20:>6.0f} {_number(figures['sent_late_ms']['p99']):>8}"
     )
 
@@ -193,6 +197,10 @@ def _number(value: float | None) -> str:
     if value is None:  # nothing was measured, or it never came
         return "-"
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
 
 
 def _percent(share: float | None) -> str:

@@ -23,12 +23,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.session import FOLDER, Header, Keystroke, Kind, Session, sha256
+from bench.session import CHARACTERS_PER_WORD, FOLDER, Header, Keystroke, Kind, Session, sha256
 from capture.editing.positions import ContentChange, Position, Range
 from daemon.prediction import MAX_ROWS_BETWEEN_HUNKS
 
 KEYSTROKES = 200
-CHARACTERS_PER_WORD = 5
 SIMULATED = "simulated by python -m bench.typist: nobody typed this"
 INTERVAL_SPREAD = 0.35  # of the logarithm of the time between two keys
 SLIP_PROBABILITY = 0.015

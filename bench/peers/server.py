@@ -89,7 +89,10 @@ class PeerServer:
         self._last: dict[str, Any] | None = None
         self._reason = ""
         self._offered = 0
-        self._tokens_in_vain: int | None = 0  # evaluated for answers that nobody wanted any more; None: not known
+        # As our own daemon's; tokens are None once the peer gave something up and did not say what it had evaluated.
+        self._predictions, self._aborted = 0, 0
+        self._tokens_evaluated: int | None = 0
+        self._tokens_in_vain: int | None = 0
 
     def serve(self) -> None:
         """Serve until the client leaves; what the peer raises ends the process, so that no question waits for ever."""
@@ -133,7 +136,12 @@ class PeerServer:
             self._peer.cancel()
             self._queue.put(Question(message["id"], identifier["uri"], identifier["version"], position))
         elif method == "foretype/status":
-            totals = {"tokens_in_vain": self._tokens_in_vain}
+            totals = {
+                "predictions": self._predictions,
+                "aborted": self._aborted,
+                "tokens_evaluated": self._tokens_evaluated,
+                "tokens_in_vain": self._tokens_in_vain,
+            }
             self._answer(message["id"], {"reason": self._reason, "last": self._last, "totals": totals})
         elif "id" in message:
             self._answer(message["id"], {"capabilities": {}} if method == "initialize" else None)
@@ -148,12 +156,15 @@ class PeerServer:
         try:
             answer, counters = self._model.predict(inputs, lambda: not self._queue.has_newer)
         except Cancelled as cancelled:
-            self._count_in_vain(cancelled.tokens_evaluated)
+            if cancelled.tokens_evaluated != 0:  # else the peer was not even asked
+                self._aborted += 1
+                self._count(cancelled.tokens_evaluated, in_vain=True)
             return []
         with self._documents:
             document = self._editing.document(question.uri)
-            if document is None or document.version != question.version:
-                self._count_in_vain(counters.get("tokens_evaluated", 0))
+            in_vain = document is None or document.version != question.version
+            self._count(counters.get("tokens_evaluated", 0), in_vain=in_vain)
+            if document is None or in_vain:
                 return []
             found = to_prediction(inputs, answer, question.uri, document, min_confidence=0.0)
         self._last = {"counters": counters, "confidence": 1.0, "seconds": answer.seconds}
@@ -168,14 +179,20 @@ class PeerServer:
             for edit in found.edits
         ]
 
-    def _count_in_vain(self, tokens: int | None) -> None:
-        before = self._tokens_in_vain
-        self._tokens_in_vain = None if before is None or tokens is None else before + tokens
+    def _count(self, tokens: int | None, *, in_vain: bool) -> None:
+        self._predictions += 1
+        self._tokens_evaluated = _plus(self._tokens_evaluated, tokens)
+        if in_vain:
+            self._tokens_in_vain = _plus(self._tokens_in_vain, tokens)
 
     def _answer(self, request_id: Any, result: Any) -> None:
         with self._writing:
             sys.stdout.buffer.write(encode_message({"jsonrpc": "2.0", "id": request_id, "result": result}))
             sys.stdout.buffer.flush()
+
+
+def _plus(known: int | None, more: int | None) -> int | None:
+    return None if known is None or more is None else known + more
 
 
 def _path(uri: str) -> str:

@@ -204,6 +204,11 @@ async def predicts_the_rename(tmp_path, system):
         typing = Typing(client, session("python_parser", at, every_ms=1), last_answer_seconds=30)
         await typing.open()
         await typing.run()
+        totals = (await client.request("foretype/status", {}))["totals"]
+        assert totals["predictions"] > totals["aborted"] >= 0
+        evaluated, in_vain = totals["tokens_evaluated"], totals["tokens_in_vain"]
+        assert (evaluated is None) == (in_vain is None)
+        assert evaluated is None or evaluated > in_vain >= 0
         return typing.is_shown(found.keystrokes[at].change)
     finally:
         await client.leave()
@@ -325,15 +330,31 @@ def test_shares_are_of_all_keys_and_reused_answers_are_no_answers_of_the_model()
     assert figures["counters"] == {"tokens_evaluated": 60}
 
 
-def cell_result(system, wait):
+def cell_result(system, wait, totals=None):
     figures = report.summarise([record(0, wait, counters={"tokens_evaluated": 1})])
     cost = {"cpu_seconds_per_1000": 1.0, "rss_bytes": 2**20}
-    return {"key": system, "model": "m", "system": system, "summary": figures, "cost": cost, "tokens_in_vain": None}
+    return {"key": system, "model": "m", "system": system, "summary": figures, "cost": cost, "totals": totals or {}}
 
 
 def test_the_table_says_how_many_times_longer_the_others_wait():
     table = report.table([cell_result("foretype", 10), cell_result("other", 35)])
     assert "other waits 3.50 at p50 and 3.50 at p95 times as long as foretype" in table
+
+
+def test_the_table_says_what_was_done_in_vain_and_nothing_where_that_is_not_known():
+    ours = {"aborted": 3, "tokens_in_vain": 451, "ahead": {"tokens_in_vain": 77}}
+    theirs = {"aborted": 5, "tokens_in_vain": None}
+    table = report.table([cell_result("foretype", 10, ours), cell_result("other", 35, theirs)]).splitlines()
+    titles = next(line for line in table if "in vain" in line)
+
+    def shown(system, title):
+        row = next(line for line in table if line.split() and line.split()[0] == system and "waits" not in line)
+        end = titles.index(title) + len(title)
+        return row[:end].split()[-1]
+
+    columns = ("aborted", "in vain", "ahead")
+    assert [shown("foretype", title) for title in columns] == ["3", "451", "77"]
+    assert [shown("other", title) for title in columns] == ["5", "-", "-"]
 
 
 # --- the plan ---

@@ -28,10 +28,11 @@ def student_f32(tmp_path_factory):
 @pytest.fixture(scope="module")
 def moments():
     """Prompts and what the student answers."""
-    found = asked(every=40)
-    assert len(found) == 15
-    texts = [answer.text for answer in answers(EMBEDDED_PATH, found)]
+    found = asked(every=15)
+    assert len(found) == 39
+    texts = answers(EMBEDDED_PATH, found)
     assert len(set(texts)) > 3, "these moments ask for different answers"
+    assert texts.count(None) < 20, "most of them are not given up"
     return found, texts
 
 
@@ -73,7 +74,7 @@ def test_in_f32_every_logit_of_a_real_token_is_the_students(tmp_path, student_f3
 def test_quantised_answers_are_the_students(tmp_path, moments, shape, quantisation):
     found, mine = moments
     wide = widen(EMBEDDED_PATH, shape, quantisation, tmp_path / "wide.gguf")
-    equal = sum(answer.text == text for answer, text in zip(answers(wide, found), mine, strict=True))
+    equal = sum(answer == text for answer, text in zip(answers(wide, found), mine, strict=True))
     assert equal >= len(mine) - 1, "two tokens that are as good as equally likely may fall the other way"
 
 
