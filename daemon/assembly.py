@@ -17,6 +17,7 @@ from daemon.scheduler import Scheduler
 from daemon.services import Services
 from daemon.settings_store import SettingsStore
 from daemon.status import StatusBoard
+from daemon.tuning.record import with_tuning
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
@@ -57,7 +58,9 @@ def build_parts(settings: SettingsStore, chosen: Settings | None = None) -> Part
     ``chosen`` names the model to begin with, where it is not the one of ``settings``.
     """
     worker_log = logging.getLogger("daemon.worker")
-    engine = ModelEngine(chosen or settings.current, lambda model: EngineClient(model, log=worker_log))
+    engine = ModelEngine(
+        chosen or settings.current, lambda model: EngineClient(model, log=worker_log, prepare=with_tuning)
+    )
     settings.subscribe(engine.follow)
     status = StatusBoard()
     scheduler = Scheduler(engine, status=status, unload_after_seconds=lambda: settings.current.unload_after_seconds)

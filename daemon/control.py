@@ -1,14 +1,14 @@
 """What the command line asks a running hub, and how: one JSON object per line, over the hub's own socket.
 
 Used by commands only; the hub's side is a table in ``daemon.hub_server``. Blocking, because each command asks one
-thing.
+thing; ``follow`` is for the request to which the hub goes on answering.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from daemon.errors import HubRefused, HubUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 ANSWER_SECONDS = 10.0
+NO_HUB = "no hub is running; an editor starts it, see `foretype doctor`"
 STOP_SECONDS = 20.0  # sessions end, the worker ends, files are closed
 
 
@@ -29,6 +31,25 @@ class RunningHub:
     socket_path: str
     version: str
     pid: int
+
+
+class Following:
+    """A conversation in which the hub goes on talking."""
+
+    def __init__(self, connection: socket.socket, lines: BinaryIO) -> None:
+        self._connection = connection
+        self._lines = lines
+
+    def lines(self) -> Iterator[bytes]:
+        """What the hub says, line by line, until it ends or ``hang_up`` is called; half a line is none."""
+        with suppress(ConnectionResetError):
+            while (line := self._lines.readline()).endswith(b"\n"):
+                yield line
+
+    def hang_up(self) -> None:
+        """End ``lines``, wherever it waits; may be called by a signal handler."""
+        with suppress(OSError):  # the hub was faster
+            self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def ask(path: str, request: str) -> tuple[RunningHub, dict[str, Any]] | None:
@@ -45,8 +66,22 @@ def ask_ours(request: str) -> tuple[RunningHub, dict[str, Any]]:
     """One request to the hub of this version; raises HubUnreachable when there is none."""
     answer = ask(paths.socket_path(), request)
     if answer is None:
-        raise HubUnreachable("no hub is running; an editor starts it, see `foretype doctor`")
+        raise HubUnreachable(NO_HUB)
     return answer
+
+
+@contextmanager
+def follow(request: str, **details: str) -> Iterator[Following]:
+    """A request to the hub of this version that it goes on answering; raises HubUnreachable, HubRefused."""
+    connection = bridge.connect(paths.socket_path())
+    if connection is None:
+        raise HubUnreachable(NO_HUB)
+    with closing(connection), connection.makefile("rb") as lines:
+        if _greet(connection, paths.socket_path()) is None:
+            raise HubUnreachable(NO_HUB)
+        _exchange(connection, lines, {"request": request, **details}, ANSWER_SECONDS)
+        connection.settimeout(None)
+        yield Following(connection, lines)
 
 
 def running_hubs() -> Iterator[RunningHub]:
@@ -91,11 +126,16 @@ def _greet(connection: socket.socket, path: str, seconds: float = bridge.HANDSHA
 
 
 def _request(connection: socket.socket, request: str, seconds: float) -> dict[str, Any]:
+    with connection.makefile("rb") as lines:
+        return _exchange(connection, lines, {"request": request}, seconds)
+
+
+def _exchange(connection: socket.socket, lines: BinaryIO, asked: dict[str, str], seconds: float) -> dict[str, Any]:
+    request = asked["request"]
     connection.settimeout(seconds)
     try:
-        connection.sendall(json.dumps({"request": request}).encode() + b"\n")
-        with connection.makefile("rb") as lines:
-            line = lines.readline()
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        line = lines.readline()
         answer: dict[str, Any] = json.loads(line) if line else {}
     except TimeoutError as error:
         raise HubUnreachable(f"the hub did not answer `{request}` within {seconds:g} seconds") from error

@@ -217,9 +217,10 @@ def check_model() -> Iterator[Finding]:
 async def _load(path: Path, settings: Settings) -> ModelInfo:
     from daemon.engine.client import EngineClient  # noqa: PLC0415 (asyncio and the worker: only this check)
     from daemon.engine.messages import ModelSettings  # noqa: PLC0415
+    from daemon.tuning.record import with_tuning  # noqa: PLC0415
 
     wanted = ModelSettings(str(path), settings.prompt_format, settings.gpu_layers, settings.threads)
-    engine = EngineClient(wanted, log=logging.getLogger("daemon.worker"))
+    engine = EngineClient(wanted, log=logging.getLogger("daemon.worker"), prepare=with_tuning)
     try:
         return await engine.ready()
     finally:

@@ -5,6 +5,8 @@ ForetypeError
 ├── SettingsError      the settings file, with key and line
 ├── ModelNotFound      no model of that name
 ├── PullFailed         a model could not be fetched or is not what it claims to be
+├── TuningFailed       nothing could be measured, or the result cannot be kept
+├── NotRecorded        a typing session cannot be recorded, or its file not written
 ├── HubUnreachable     no hub answers, or it could not start
 ├── HubRefused         a hub answered, and said no
 ├── PackageClash       another distribution owns one of our import packages
@@ -40,6 +42,14 @@ class ModelNotFound(ForetypeError):
 
 class PullFailed(ForetypeError):
     """A model could not be fetched, or is not what it claims to be."""
+
+
+class TuningFailed(ForetypeError):
+    """Nothing could be measured, or the result cannot be kept."""
+
+
+class NotRecorded(ForetypeError):
+    """A typing session cannot be recorded, or its file not written."""
 
 
 class HubUnreachable(ForetypeError):

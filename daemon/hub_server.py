@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon import handshake, logs, paths
+from daemon.errors import NotRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import BinaryIO
 
     from daemon.assembly import Parts
+    from daemon.recording.feed import Feed
     from daemon.services import Services
     from daemon.settings import Settings
 
@@ -41,6 +43,7 @@ HANDSHAKE_SECONDS = 5.0  # a connection that says nothing is not ours
 SESSION_END_SECONDS = 3.0  # sessions asked to end get this long
 EXIT_CODES_KEPT = 256
 SESSION_FAILED_EXIT_CODE = 1
+RECORD = "record"  # the one request that is answered by more than a line
 
 
 class HubState(Enum):
@@ -65,6 +68,7 @@ class Hub:
     def __init__(self, parts: Parts, serve: Serve) -> None:
         self._parts = parts
         self._serve = serve
+        self._recordings = parts.services.recordings
         self._state = HubState.SERVING
         self._windows: dict[str, Window] = {}
         self._exit_codes: OrderedDict[str, asyncio.Future[int]] = OrderedDict()
@@ -82,7 +86,7 @@ class Hub:
         self._requests: Mapping[str, Callable[[], Any]] = {
             "ping": lambda: None,
             "status": self.status,
-            "pause": lambda: self._parts.settings.set_paused(paused=True),
+            "pause": self.pause,
             "resume": lambda: self._parts.settings.set_paused(paused=False),
             "retire": self.retire,
             "stop": self.stop,
@@ -120,6 +124,7 @@ class Hub:
             "memory_bytes": _memory_bytes(),
             "windows": {name: round(now - window.opened_at, 1) for name, window in self._windows.items()},
             "paused": settings.paused,
+            "recording": None if self._recordings.feed is None else self._recordings.feed.path,
             "settings": {
                 "path": str(settings.path),
                 "error": str(settings.error or settings.watch_problem),
@@ -128,6 +133,11 @@ class Hub:
             },
             "predictions": self._parts.status.snapshot(),
         }
+
+    def pause(self) -> None:
+        """Turn predictions off; who says that does not want to be recorded either."""
+        self._parts.settings.set_paused(paused=True)
+        self._recordings.end("predictions were paused")
 
     def stop(self) -> None:
         """Leave now; every session is ended."""
@@ -206,7 +216,11 @@ class Hub:
     ) -> None:
         writer.write(handshake.welcome_line(os.getpid()))
         while line := await reader.readline():
-            writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+            asked = _asked(line)
+            if asked.get("request") == RECORD:
+                await self._record(asked, reader, writer)
+                return
+            writer.write(json.dumps(self._answer(asked)).encode() + b"\n")
             await writer.drain()
             if self._state is HubState.STOPPING:
                 # A second descriptor keeps the connection open until the process ends: `foretype stop` waits
@@ -214,15 +228,39 @@ class Hub:
                 os.dup(writer.get_extra_info("socket").fileno())
                 return
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
-        try:
-            asked = json.loads(line)
-        except ValueError:
-            return {"error": "the request is not JSON"}
-        request = self._requests.get(asked.get("request", "")) if isinstance(asked, dict) else None
+    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        request = self._requests.get(str(asked.get("request")))
         if request is None:
-            return {"error": f"unknown request; known: {', '.join(self._requests)}"}
+            known = ", ".join([*self._requests, RECORD])
+            return {"error": f"unknown request; known: {known}"}
         return {"result": request()}
+
+    async def _record(self, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward what happens in one file, line by line, until that ends or the asker says anything or leaves."""
+        try:
+            feed = self._listen_to(str(asked.get("path")))
+        except NotRecorded as error:
+            writer.write(json.dumps({"error": str(error)}).encode() + b"\n")
+            await writer.drain()
+            return
+        log.info("a recording begins")
+        writer.write(json.dumps({"result": None}).encode() + b"\n")
+        left = asyncio.ensure_future(reader.read(1))
+        forwarding = asyncio.ensure_future(_forward(feed, writer))
+        try:
+            both: set[asyncio.Future[Any]] = {left, forwarding}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            feed.end("nobody listens any more")
+            left.cancel()
+            forwarding.cancel()
+            await asyncio.gather(left, forwarding, return_exceptions=True)
+            log.info("the recording has ended")
+
+    def _listen_to(self, path: str) -> Feed:
+        if self._parts.settings.paused:
+            raise NotRecorded("predictions are paused; end that with `foretype resume`")
+        return self._recordings.begin(path)
 
     # Leaving
 
@@ -267,6 +305,21 @@ class Hub:
         leaving = {window.task for window in self._windows.values()} | self._conversations
         if leaving:
             await asyncio.wait(leaving, timeout=SESSION_END_SECONDS)
+
+
+def _asked(line: bytes) -> dict[str, Any]:
+    """A request of the control conversation; what is none is an empty one."""
+    try:
+        asked = json.loads(line)
+    except ValueError:
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+async def _forward(feed: Feed, writer: asyncio.StreamWriter) -> None:
+    async for line in feed.lines():
+        writer.write(line)
+        await writer.drain()
 
 
 def _exit_code_of(task: asyncio.Task[int], name: str) -> int:

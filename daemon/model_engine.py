@@ -16,6 +16,7 @@ from daemon.engine.api import Engine, EngineState
 from daemon.engine.errors import ModelRefused
 from daemon.engine.messages import ModelSettings
 from daemon.errors import ModelNotFound
+from daemon.suppress import LEAST_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class MissingModel:
         self.failure = failure
         self.state = EngineState.FAILED
         self.model: ModelInfo | None = None
+        self.tokens_evaluated = 0
 
     async def ready(self) -> ModelInfo:
         """Raises ModelRefused with the failure."""
@@ -66,6 +68,7 @@ class ModelEngine:
         self._make = make
         self._wanted = _choice(settings)
         self._engine = self._made()
+        self._tokens_of_earlier_engines = 0
         self._turn = asyncio.Lock()  # a prediction or a replacement, never both
         self._replacing: asyncio.Task[None] | None = None
 
@@ -83,6 +86,11 @@ class ModelEngine:
     def model(self) -> ModelInfo | None:
         """The loaded model."""
         return self._engine.model
+
+    @property
+    def tokens_evaluated(self) -> int:
+        """See ``Engine.tokens_evaluated``; of all models together."""
+        return self._tokens_of_earlier_engines + self._engine.tokens_evaluated
 
     def follow(self, settings: Settings) -> None:
         """Take the model settings from ``settings`` as soon as no prediction is under way."""
@@ -118,6 +126,7 @@ class ModelEngine:
             await earlier
         async with self._turn:
             await self._engine.close()
+            self._tokens_of_earlier_engines += self._engine.tokens_evaluated
             self._engine = self._made()
             log.info("the model settings changed")
 
@@ -127,7 +136,9 @@ class ModelEngine:
             path = registry.resolve(model).path
         except ModelNotFound as error:
             return MissingModel(str(error))
-        return self._make(ModelSettings(str(path), prompt_format, gpu_layers, threads))
+        return self._make(
+            ModelSettings(str(path), prompt_format, gpu_layers, threads, least_confidence=LEAST_CONFIDENCE)
+        )
 
 
 def _choice(settings: Settings) -> tuple[str, str, int, int]:

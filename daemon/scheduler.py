@@ -4,7 +4,8 @@ A prediction belongs to a ``Moment``: one session, document, version and cursor.
 that is computed or being computed joins it; asking for another moment of the same document ends the older
 one. Work that nobody asked for yet (speculation) runs only while nobody waits. Whoever knows documents may
 spare work on an older moment whose answer can still be of use; it then goes on as a guess that the newest
-question may join first. Knows nothing of LSP, documents or prompts.
+question may join first. The status board hears of all work, and of what was of use. Knows nothing of LSP, documents
+or prompts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded, EngineError, WorkerDied
 from daemon.engine.messages import StopReason
+from daemon.status import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from daemon.status import StatusBoard
 
 RECENT_ANSWERS = 32  # kept for surfaces that ask about the same moment again
+_CUT_OFF = (StopReason.ABORTED, StopReason.DEADLINE)
 
 
 class Superseded(Exception):
@@ -51,12 +54,13 @@ class Moment:
     assumed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered:
-    """What the engine was asked and what it said."""
+    """What the engine was asked and what it said; ``is_taken`` once a question was answered by it."""
 
     inputs: PredictionInputs
     answer: EngineAnswer
+    is_taken: bool = field(default=False, compare=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -133,6 +137,14 @@ class Scheduler:
             return None
         return await self._outcome(running)
 
+    def take(self, moment: Moment, answered: Answered) -> None:
+        """An editor's question is answered by ``answered``, which is about ``moment``: it was not made in vain."""
+        if answered.is_taken or answered.answer.stop in _CUT_OFF:
+            return
+        answered.is_taken = True
+        tokens = answered.answer.counters.tokens_evaluated
+        self._status.worked(moment.session_id, Work(taken=1, tokens_taken=tokens), ahead=bool(moment.assumed))
+
     def speculate(
         self, moment: Moment, make_inputs: Callable[[], PredictionInputs], *, deadline_seconds: float
     ) -> None:
@@ -160,8 +172,9 @@ class Scheduler:
     def outdate(self, session_id: str, uri: str, *, spare: Container[Moment] = ()) -> None:
         """Give up what was asked for a document: its text changed, or something newer is asked.
 
-        Work on the moments in ``spare`` goes on as a guess; those who wait for it learn that they are superseded,
-        because they asked about the older text. Its ``make_inputs`` must have been called, or hold whatever is typed.
+        Work on the moments in ``spare`` goes on as a guess, unless somebody waits for other work; those who wait for
+        it learn that they are superseded, because they asked about the older text. Its ``make_inputs`` must have been
+        called, or hold whatever is typed.
         """
         job = self._waiting_job(session_id, uri)
         if job is not None:
@@ -172,11 +185,20 @@ class Scheduler:
         running = self._running
         if running is None or not _is_about(running, session_id, uri):
             return
-        if running.moment in spare:
+        if running.moment in spare and not self._turns:
             running.speculative = running.spared = True
             self._settle(running, Superseded())
         else:
             self._drop(running)
+
+    def forget_answers(self, session_id: str, uri: str, *, spare: Container[Moment] = ()) -> None:
+        """No more answer with what is known of a document as it was: its version may come again with another text.
+
+        What was computed as if a prediction were accepted is about that prediction and stays.
+        """
+        for moment in list(self._recent):
+            if (moment.session_id, moment.uri) == (session_id, uri) and not moment.assumed and moment not in spare:
+                del self._recent[moment]
 
     def forget_session(self, session_id: str) -> None:
         """Give up everything a session asked for; it is gone."""
@@ -218,8 +240,8 @@ class Scheduler:
         finally:
             if waiter in job.waiters:
                 job.waiters.remove(waiter)
-                if not job.waiters and not job.speculative:
-                    self._drop(job)
+                if not job.waiters:
+                    self._left_alone(job)
 
     # The queue
 
@@ -296,8 +318,14 @@ class Scheduler:
             return
         inputs = job.make_inputs()
         failed_before = self.engine.state is EngineState.FAILED
+        tokens_before = self.engine.tokens_evaluated
+        aborted = 0
         try:
             answer = await self.engine.predict(inputs, deadline_seconds=remaining_seconds)
+            aborted = int(answer.stop in _CUT_OFF)
+        except asyncio.CancelledError:
+            aborted = 1
+            raise
         except EngineError as error:
             if isinstance(error, WorkerDied) and not failed_before:  # else it repeats an earlier death
                 self._status.count("worker_deaths")
@@ -309,6 +337,10 @@ class Scheduler:
             if answer.stop is not StopReason.DEADLINE:  # the next try may be in time
                 self._remember(job.moment, answered)
             self._settle(job, answered)
+        finally:
+            tokens = self.engine.tokens_evaluated - tokens_before
+            work = Work(predictions=1, aborted=aborted, tokens_evaluated=tokens)
+            self._status.worked(job.moment.session_id, work, ahead=bool(job.moment.assumed))
 
     def _ended(self, task: asyncio.Task[None], job: _Job) -> None:
         """Whatever way a job ended, the next one starts and nobody is left waiting."""
@@ -344,12 +376,29 @@ class Scheduler:
             self._abort(job)
         elif self._guesses.get(session_id) is job:
             del self._guesses[session_id]
-        elif self._waiting_job(session_id, job.moment.uri) is job:
+        else:
+            self._leave_queue(job)
+        self._settle(job, Superseded())
+
+    def _left_alone(self, job: _Job) -> None:
+        """Its last reader left: from now on it is a guess, or nothing."""
+        session_id = job.moment.session_id
+        if not job.speculative:
+            self._drop(job)
+        elif job is not self._running:
+            self._leave_queue(job)
+            self._drop_guess(session_id)
+            self._guesses[session_id] = job
+        elif self._turns:
+            self._abort(job)
+
+    def _leave_queue(self, job: _Job) -> None:
+        session_id = job.moment.session_id
+        if self._waiting_job(session_id, job.moment.uri) is job:
             del self._waiting[session_id][job.moment.uri]
             if not self._waiting[session_id]:
                 del self._waiting[session_id]
                 self._turns.remove(session_id)
-        self._settle(job, Superseded())
 
     def _drop_guess(self, session_id: str) -> None:
         guess = self._guesses.get(session_id)

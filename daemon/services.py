@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from daemon.recording.feed import Recordings
 
 if TYPE_CHECKING:
     from daemon.scheduler import Scheduler
@@ -18,3 +20,4 @@ class Services:
     scheduler: Scheduler
     settings: SettingsStore  # .current is a Settings; .subscribe(callback) on change
     status: StatusBoard  # why there is no prediction, counters, one entry per session
+    recordings: Recordings = field(default_factory=Recordings)  # who listens to one file's changes, if anybody

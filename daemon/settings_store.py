@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from daemon.errors import SettingsError
 from daemon.settings import Settings, line_of_key, parse_settings, statements
+from daemon.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,14 +142,7 @@ def write_text_setting(path: Path, key: str, value: str) -> None:
     parse_settings(text)
     changed = _with_text_setting(text, key, value)
     parse_settings(changed)
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(changed)
-        if target.exists():
-            os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
-    Path(temporary).replace(target)
+    write_whole(path, changed)
 
 
 def _with_text_setting(text: str, key: str, value: str) -> str:

@@ -50,6 +50,10 @@ GATES: Mapping[str, Gates] = {
 }
 
 
+# Nobody is shown anything less sure, so the engine need not finish it.
+LEAST_CONFIDENCE = min(gates.min_confidence for gates in GATES.values())
+
+
 def min_confidence(settings: Settings) -> float:
     """The limit that holds: the stricter of what the user set and what the eagerness asks for."""
     return max(settings.min_confidence, GATES[settings.eagerness].min_confidence)

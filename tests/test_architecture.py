@@ -24,7 +24,7 @@ ONLY_IN = {
     "torch": ("training_export/student/",),
 }
 # Inside daemon/engine only what runs in the worker process may load llama.cpp.
-HUB_SIDE_OF_THE_ENGINE = ("api.py", "client.py", "errors.py", "messages.py", "process.py", "restarts.py")
+HUB_SIDE_OF_THE_ENGINE = ("api.py", "client.py", "errors.py", "messages.py", "process.py", "restarts.py", "ways.py")
 
 
 def imports_of(path: Path) -> Iterator[str]:

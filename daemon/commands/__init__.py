@@ -26,9 +26,10 @@ COMMANDS = {
     "pause": CommandEntry("Turn predictions off in all windows.", "daemon.commands.pause:application"),
     "resume": CommandEntry("Turn predictions on again after a pause.", "daemon.commands.resume:application"),
     "stop": CommandEntry("Stop the hub.", "daemon.commands.stop:application"),
+    "record": CommandEntry("Record how you type in one file, for the benchmark.", "daemon.commands.record:application"),
     "demo": CommandEntry("Replay a recorded editing session in the terminal.", "daemon.commands.demo:application"),
     "logs": CommandEntry("Print the hub's log.", "daemon.commands.logs:application"),
-    "model": CommandEntry("List, inspect, choose and fetch models.", "daemon.commands.model:application"),
+    "model": CommandEntry("List, inspect, tune, choose and fetch models.", "daemon.commands.model:application"),
     "uninstall": CommandEntry(
         "Remove everything written outside the package.", "daemon.commands.uninstall:application"
     ),

@@ -122,8 +122,8 @@ def _show(console: Console, editor: DemoEditor, key: str, shown: Shown) -> None:
     names = {"\b": "⌫", "\n": "⏎", " ": "␣"}
     last = shown.status.get("last") or {}
     counters = last.get("counters") or {}
-    cost = ""
-    if counters:
+    cost = "" if not last.get("reused") else f"no model asked: {last['reused']}"
+    if counters and not cost:
         cost = (
             f"{counters['prompt_tokens']:3} tokens, {counters['tokens_reused']:3} known, "
             f"{counters['answer_tokens']:2} answered"

@@ -1,4 +1,4 @@
-"""``foretype model list|info|use|pull``."""
+"""``foretype model list|info|tune|use|pull``."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import asyncio
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from daemon import paths, registry
-from daemon.errors import BadArgument, ModelNotFound
+from daemon.engine.ways import KvType
+from daemon.errors import BadArgument, ModelNotFound, TuningFailed
 from daemon.settings import Settings
 from daemon.settings_store import read_settings, write_text_setting
+from daemon.tuning import record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from daemon.engine.messages import ModelInfo
+    from daemon.tuning.measure import Found
+
+Changed = TypeVar("Changed")
 
 application = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 @application.callback()
 def _model() -> None:
-    """List, inspect, choose and fetch models."""
+    """List, inspect, tune, choose and fetch models."""
 
 
 @application.command("list")
@@ -73,8 +80,9 @@ def info(
     if as_json:
         typer.echo(json.dumps(value, indent=2))
         return
+    sources = value.pop("sources")
     for key, shown in value.items():
-        typer.echo(f"{key:<18} {shown}")
+        typer.echo(f"{key:<18} {shown}" + (f" ({sources[key]})" if key in sources else ""))
 
 
 async def _load(path: Path) -> ModelInfo:
@@ -85,11 +93,89 @@ async def _load(path: Path) -> ModelInfo:
     engine = EngineClient(
         ModelSettings(str(path), settings.prompt_format, settings.gpu_layers, settings.threads),
         log=logging.getLogger("daemon.worker"),
+        prepare=record.with_tuning,
     )
     try:
         return await engine.ready()
     finally:
         await engine.close()
+
+
+@application.command()
+def tune(
+    name: Annotated[
+        str, typer.Argument(help="A name from `foretype model list`, or a path; the model in use unless given.")
+    ] = "",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to measure at most, once the model is loaded.")
+    ] = 60.0,
+    kv_type: Annotated[
+        KvType | None,
+        typer.Option(help="How the cache keeps its numbers, f16 where that fits unless given; q8_0 changes answers."),
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Undo: forget what was measured for this model.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every measurement in it.")] = False,
+) -> None:
+    """Measure how a model runs best on this machine, and use that from then on.
+
+    Measured are passes over 1 to 63 tokens with different numbers of threads, with and without flash attention, and
+    the batches in which a prompt is read: how fast, and how long llama.cpp does not look whether it should stop. Chosen
+    is what makes a typical keystroke shortest, but: another thread only where it saves a tenth (your editor wants
+    cores, too), and only batches that a new keystroke can interrupt within 12 ms.
+
+    Takes seconds for the embedded model and up to --seconds for a large one. Leave the machine alone meanwhile. The
+    result is kept in foretype's cache directory, for this model on this machine; `foretype model info` shows it,
+    `--forget` removes it. `threads` in the settings counts before it. Running windows use it from the next time they
+    load the model; `foretype stop` makes that now.
+    """
+    from daemon.commands.progress import working  # noqa: PLC0415 (rich only where it is used)
+    from daemon.commands.tuning_report import describe  # noqa: PLC0415
+
+    settings = read_settings(paths.settings_path())
+    model = registry.resolve(name or settings.model, relative_to=Path.cwd())
+    key = _key(model.path, settings.gpu_layers)
+    if forget:
+        known = _keeping(lambda: record.forget(key))
+        typer.echo(f"{'forgotten' if known else 'nothing was measured'}: {model.path}")
+        return
+    if not record.can_be_written():
+        raise TuningFailed(f"{record.directory()} cannot be written; nothing was measured")
+    with working(f"loading {model.path}") as step:
+        found = asyncio.run(_tune(model.path, settings, key.cores, seconds, kv_type, step))
+    kept = record.Record(key, found.tuning, found.measured, found.notes)
+    path = _keeping(lambda: record.write(kept))
+    if as_json:
+        typer.echo(json.dumps({"model": str(model.path), "record": str(path), **kept.to_json()}, indent=2))
+        return
+    for line in describe(kept, path):
+        typer.echo(line)
+
+
+def _key(path: Path, gpu_layers: int) -> record.Key:
+    try:
+        return record.key_of(path, gpu_layers)
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _keeping(change: Callable[[], Changed]) -> Changed:
+    """Do what changes a record; raises TuningFailed, naming the file, when the system refuses."""
+    try:
+        return change()
+    except OSError as error:
+        place = error.filename or record.directory()
+        raise TuningFailed(f"{place} cannot be written ({error.strerror}); nothing was changed") from error
+
+
+async def _tune(
+    path: Path, settings: Settings, cores: int, seconds: float, kv_type: KvType | None, step: Callable[[str], None]
+) -> Found:
+    from daemon.engine.messages import ModelSettings  # noqa: PLC0415 (only when a model is really loaded)
+    from daemon.tuning.measure import tune as measure_all  # noqa: PLC0415
+
+    wanted = ModelSettings(str(path), settings.prompt_format, settings.gpu_layers, settings.threads)
+    log = logging.getLogger("daemon.worker")
+    return await measure_all(wanted, cores, seconds=seconds, kv_type=kv_type, log=log, step=step)
 
 
 @application.command()

@@ -26,6 +26,7 @@ from daemon.replay import Replay
 from daemon.settings import Settings
 from daemon.settings_store import read_settings
 from daemon.suppress import min_confidence
+from daemon.tuning.record import with_tuning
 
 application = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -140,7 +141,7 @@ def _refusal(where: Place, document: Document, settings: Settings) -> str:
 
 async def _ask(where: Place, replay: Replay, wanted: ModelSettings, settings: Settings) -> Outcome:
     inputs = replay.inputs(where.position)
-    engine = EngineClient(wanted, log=logging.getLogger("daemon.worker"))
+    engine = EngineClient(wanted, log=logging.getLogger("daemon.worker"), prepare=with_tuning)
     try:
         model = await engine.ready()
         started = time.perf_counter()

@@ -45,6 +45,7 @@ def describe(value: dict[str, Any]) -> list[str]:
             f" up {_duration(value['uptime_seconds'])}, {value['memory_bytes'] / 1e6:.0f} MB"
         ),
         f"model      {_model(predictions['model'])}",
+        *_tuning(predictions["model"]),
         f"settings   {settings['path']}",
     ]
     if settings["error"]:
@@ -53,6 +54,8 @@ def describe(value: dict[str, Any]) -> list[str]:
         lines.append("paused     predictions are off; `foretype resume` turns them on")
     elif not settings["enabled"]:
         lines.append("off        `enabled` is false in the settings")
+    if value["recording"]:
+        lines.append(f"recording  {value['recording']}; Ctrl-C where `foretype record` runs ends it")
     lines.append("counts     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
     if latency:
         lines.append("latency    " + ", ".join(f"{name} {value:g} ms" for name, value in latency.items()))
@@ -72,6 +75,14 @@ def _model(model: dict[str, Any]) -> str:
     if loaded:
         what += f", {loaded['name']} ({loaded['prompt_format']}, {loaded['backend']})"
     return what + (f": {model['failure']}" if model["failure"] else "")
+
+
+def _tuning(model: dict[str, Any]) -> list[str]:
+    """How the loaded model runs, and whether that was measured."""
+    loaded = model.get("model") or {}
+    if not loaded.get("tuning"):
+        return []
+    return [f"           {loaded['threads']} threads ({loaded['sources']['threads']}); {loaded['tuning']}"]
 
 
 def _duration(seconds: float) -> str:

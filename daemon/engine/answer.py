@@ -5,22 +5,18 @@ Knows tokens, stop markers and the text that an unchanged answer would have; not
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.engine.draft import Follower
-from daemon.engine.llama import LlamaError
+from daemon.engine.logits import Probabilities
 from daemon.engine.messages import StopReason
 from daemon.engine.rejoin import Rejoin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from daemon.engine.llama import Model
+    from daemon.engine.llama import Logits, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +49,15 @@ class GrowingAnswer:
         self.log_probability = 0.0
         self.stop: StopReason | None = None
 
-    def take(self, token: int, logits: NDArray[np.float32]) -> None:
+    def take(self, token: int, logits: Logits) -> None:
         """Add ``token``, the most probable one by ``logits``; raises LlamaError when they are not numbers."""
-        best = float(logits[token])  # numpy's argmax finds a NaN if there is one
-        if not math.isfinite(best):
-            raise LlamaError("the model's output is not a number: the file is damaged; download it again")
+        self.take_drawn(token, Probabilities(logits))
+
+    def take_drawn(self, token: int, probabilities: Probabilities) -> None:
+        """Add ``token``, which need not be the most probable one."""
         self.tokens.append(token)
         if self._counts(token):
-            self.log_probability -= math.log(float(np.exp(logits - best).sum()))
+            self.log_probability += probabilities.logarithm(token)
         self._append(token)
         if self._rejoin is not None and self.stop is None:
             joined = self._rejoin.rest(self.text)
@@ -68,6 +65,17 @@ class GrowingAnswer:
                 kept_bytes, rest = joined
                 self.text[kept_bytes:] = rest
                 self.stop = StopReason.REJOINED
+
+    def ending(self, max_answer_tokens: int, room_tokens: int) -> StopReason | None:
+        """Why the answer goes no further, None where it does: ``stop``, its budget, or ``room_tokens`` for it used up.
+
+        The last token needs no room: nothing follows it.
+        """
+        if self.stop is not None:
+            return self.stop
+        if len(self.tokens) >= max_answer_tokens:
+            return StopReason.ANSWER_BUDGET
+        return StopReason.CONTEXT_FULL if len(self.tokens) > room_tokens else None
 
     def _counts(self, token: int) -> bool:
         """Whether the token's probability is one of the change's."""

@@ -37,6 +37,14 @@ class Engine(Protocol):
         """The loaded model, None while there is none."""
         ...
 
+    @property
+    def tokens_evaluated(self) -> int:
+        """What all predictions until now evaluated (``Counters.tokens_evaluated``), cancelled ones too; never falls.
+
+        What a worker that died had evaluated in its last prediction is not known and not in it.
+        """
+        ...
+
     async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
         """Predict; cancelling the awaiting task aborts the decoding within milliseconds.
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from daemon.engine.abort import AbortCause
 from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, ModelRefused, StillLoading, WorkerDied
 from daemon.engine.exchange import exchange
-from daemon.engine.messages import EngineAnswer, ModelInfo, ModelSettings, ReplyKind
+from daemon.engine.messages import (
+    EngineAnswer,
+    ModelInfo,
+    ModelSettings,
+    ReplyKind,
+    SampleAnswer,
+    SampleRequest,
+)
 from daemon.engine.process import WORKER_COMMAND, WorkerProcess
 from daemon.engine.restarts import RestartPolicy, Restarts
 
@@ -26,13 +34,26 @@ if TYPE_CHECKING:
     from capture.inputs import PredictionInputs
 
 HARD_DEADLINE_GRACE_SECONDS = 2.0  # from the abort flag to the kill
+# Loading that takes longer hangs: a share on a slow network gives a gigabyte in a minute, and the rest is enough for a
+# GPU's driver that compiles its kernels the first time.
+LOAD_SECONDS, LOAD_SECONDS_PER_GB = 120.0, 60.0
+
+
+def load_limit_seconds(settings: ModelSettings) -> float:
+    """How long a worker may take to start and load; by the size of the file, where that can be seen."""
+    try:
+        size_bytes = Path(settings.path).stat().st_size
+    except OSError:
+        size_bytes = 0  # the worker says what is wrong with it
+    return LOAD_SECONDS + round(LOAD_SECONDS_PER_GB * size_bytes / 1e9)
 
 
 class EngineClient:
     """An ``Engine`` in a worker process.
 
-    ``log`` takes what the worker prints (no text of the user's); ``clock`` and ``sleep`` are for the
-    restarts alone.
+    ``log`` takes what the worker prints (no text of the user's); ``load_limit`` says after how many seconds loading
+    is given up; ``prepare`` completes the settings each time a worker is started, in a thread of its own, and never
+    raises; ``clock`` and ``sleep`` are for the restarts alone.
     """
 
     def __init__(
@@ -43,6 +64,8 @@ class EngineClient:
         command: Sequence[str] = WORKER_COMMAND,
         restart_policy: RestartPolicy | None = None,
         hard_deadline_grace_seconds: float = HARD_DEADLINE_GRACE_SECONDS,
+        load_limit: Callable[[ModelSettings], float] = load_limit_seconds,
+        prepare: Callable[[ModelSettings], ModelSettings] = lambda settings: settings,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -51,6 +74,8 @@ class EngineClient:
         self._policy = restart_policy or RestartPolicy()
         self._restarts = Restarts(self._policy)
         self._grace_seconds = hard_deadline_grace_seconds
+        self._load_limit = load_limit
+        self._prepare = prepare
         self._clock = clock
         self._sleep = sleep
         self._log = log
@@ -61,6 +86,7 @@ class EngineClient:
         self._loading: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()  # held by whoever talks to the worker
         self._last_id = 0
+        self._tokens_evaluated = 0
         self._subscribers: list[Callable[[EngineState], None]] = []
 
     @property
@@ -77,6 +103,11 @@ class EngineClient:
     def model(self) -> ModelInfo | None:
         """The loaded model, None while there is none."""
         return self._model
+
+    @property
+    def tokens_evaluated(self) -> int:
+        """See ``Engine.tokens_evaluated``."""
+        return self._tokens_evaluated
 
     @property
     def settings(self) -> ModelSettings:
@@ -103,24 +134,42 @@ class EngineClient:
                 await asyncio.wait({self._loading})
         return self._model
 
-    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+    async def predict(
+        self, inputs: PredictionInputs, *, deadline_seconds: float, can_be_superseded: bool = True
+    ) -> EngineAnswer:
         """Predict; cancelling the awaiting task aborts the decoding within milliseconds.
 
         ``deadline_seconds`` bounds the wait for the model and, counted anew, the prediction. One that
         reaches it is answered with ``StopReason.DEADLINE``; a worker that does not answer even then is
         ended. Raises ModelRefused, WorkerDied, StillLoading, DeadlineExceeded or, for a single request that
         cannot be served, EngineError itself.
+
+        ``can_be_superseded`` false is for work that nothing will abort: the prompt is then read in the largest batches,
+        which is faster. Batches of another size round otherwise (``docs/LOG.md``): where two tokens are nearly as
+        probable, the answer may be another than the one a keystroke would get.
         """
-        while True:
-            try:
-                async with asyncio.timeout(deadline_seconds):
-                    await self.ready()
-            except TimeoutError:
-                raise StillLoading("the model is still being loaded") from None
-            async with self._turn:
-                self._check_usable()
-                if self._worker is not None:  # else it died while others had their turn
-                    return await self._ask(self._worker, inputs, deadline_seconds)
+        message = {"op": "predict", "inputs": inputs.to_json(), "can_be_superseded": can_be_superseded}
+        return EngineAnswer.from_json(await self._ask(message, ReplyKind.ANSWER, deadline_seconds))
+
+    async def sample(
+        self,
+        inputs: PredictionInputs,
+        *,
+        count: int,
+        temperature: float,
+        seed: int,
+        deadline_seconds: float,
+        top_p: float = 1.0,
+    ) -> SampleAnswer:
+        """Draw ``count`` answers to one prompt, which is read once: see ``SampleRequest`` for what the numbers mean.
+
+        Deadline, cancelling and errors are as in ``predict``, but that the samples which had ended by the deadline are
+        whole. Nothing supersedes samples: the prompt is read in large batches. Raises ValueError for
+        numbers that make no sense.
+        """
+        request = SampleRequest(count=count, temperature=temperature, seed=seed, top_p=top_p)
+        message = {"op": "sample", "inputs": inputs.to_json(), "request": request.to_json()}
+        return SampleAnswer.from_json(await self._ask(message, ReplyKind.SAMPLES, deadline_seconds))
 
     async def reload(self, settings: ModelSettings) -> None:
         """Load by other settings (or, after FAILED, try the same again); waits for a running prediction."""
@@ -164,18 +213,37 @@ class EngineClient:
 
     # Asking
 
-    async def _ask(self, worker: WorkerProcess, inputs: PredictionInputs, deadline_seconds: float) -> EngineAnswer:
+    async def _ask(self, message: dict[str, Any], wanted: ReplyKind, deadline_seconds: float) -> Any:
+        """The value of the worker's reply, once there is a worker and it is its turn."""
+        while True:
+            try:
+                async with asyncio.timeout(deadline_seconds):
+                    await self.ready()
+            except TimeoutError:
+                raise StillLoading("the model is still being loaded") from None
+            async with self._turn:
+                self._check_usable()
+                if self._worker is not None:  # else it died while others had their turn
+                    return await self._exchange(self._worker, message, wanted, deadline_seconds)
+
+    async def _exchange(
+        self, worker: WorkerProcess, message: dict[str, Any], wanted: ReplyKind, deadline_seconds: float
+    ) -> Any:
         self._last_id += 1
-        message = {
-            "id": self._last_id,
-            "op": "predict",
-            "inputs": inputs.to_json(),
-            "deadline_seconds": deadline_seconds,
-        }
-        reply = await exchange(worker, message, deadline_seconds=deadline_seconds, grace_seconds=self._grace_seconds)
-        if reply["kind"] == ReplyKind.ANSWER:
-            return EngineAnswer.from_json(reply["value"])
+        reply = await exchange(
+            worker,
+            {"id": self._last_id, "deadline_seconds": deadline_seconds, **message},
+            deadline_seconds=deadline_seconds,
+            grace_seconds=self._grace_seconds,
+            on_reply=self._count_tokens,
+        )
+        if reply["kind"] == wanted:
+            return reply["value"]
         raise EngineError(reply["value"])
+
+    def _count_tokens(self, reply: dict[str, Any]) -> None:
+        if reply["kind"] == ReplyKind.ANSWER:
+            self._tokens_evaluated += reply["value"]["counters"]["tokens_evaluated"]
 
     # Loading and dying
 
@@ -184,13 +252,16 @@ class EngineClient:
         self._loading = asyncio.create_task(self._load(pause_seconds))
 
     async def _load(self, pause_seconds: float) -> None:
-        """Start a worker and have it load; a death on the way is a reason to try again, a refusal is not."""
+        """Start a worker and have it load; a death on the way is a reason to try again, a refusal or a hang is not."""
         worker = None
+        limit_seconds = self._load_limit(self._settings)
         try:
             if pause_seconds:
                 await self._sleep(pause_seconds)
+            settings = await asyncio.wait_for(asyncio.to_thread(self._prepare, self._settings), limit_seconds)
             worker = await WorkerProcess.start(self._command, self._log)
-            reply = await worker.request({"id": 0, "op": "load", "settings": self._settings.to_json()})
+            async with asyncio.timeout(limit_seconds):
+                reply = await worker.request({"id": 0, "op": "load", "settings": settings.to_json()})
             if reply["kind"] == ReplyKind.MODEL:
                 self._adopt(worker, ModelInfo(**reply["value"]))
             else:
@@ -199,6 +270,15 @@ class EngineClient:
         except WorkerDied as death:
             self._loading = None
             self._restart(str(death))
+        except TimeoutError:
+            self._fail(
+                EngineError(
+                    f"{self._settings.path} was not loaded within {limit_seconds:g} s and was given up:"
+                    " a drive that does not answer, or too little memory; move the file to a local drive or choose a"
+                    " smaller model with `foretype model use`. Predictions are off until the model settings change or"
+                    " foretype is restarted"
+                )
+            )
         except OSError as error:
             self._fail(EngineError(f"the engine worker could not be started: {error}"))
         finally:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 # largest): prompts are read so by everybody, but a token of the answer never is.
 DRAFTED_PASS_TOKENS = 63
 # A lead of the best token over the next below which the size of a pass may decide which is best (see ``_Decoding``).
-# Measured on Q8_0, Q4_0, F16 and F32: leads change by less in 99 % of tokens (in most settings by nothing at all), and
-# the best token became another only where it led by less than 0.02.
-NEAR_TIE_LOGITS = 0.03
+# Measured on Q8_0, Q4_0, Q4_K, F16 and F32 (docs/LOG.md): leads change by at most 0.006 (mostly by nothing at all) with
+# one thread and flash attention, and by at most 0.08 with several or without it.
+NEAR_TIE_LOGITS, COARSE_NEAR_TIE_LOGITS = 0.03, 0.1
 WARM_UP_SIZES = (1, 2, 4, 8, 16, 32, 63)
 WARM_UP_ROUNDS = 5
 
@@ -45,7 +45,8 @@ class DecodeRequest:
     ``stop`` are the markers (UTF-8) that end the answer, ``deadline`` is a time of the decoder's clock. ``drafts``
     are texts the answer may repeat, the likeliest first. ``unchanged`` is the answer that would change nothing,
     where that is a copy: it allows the early stop and makes the confidence that of the change. ``can_be_superseded``
-    is false for work that nobody waits for: then the prompt is read in batches as large as the context takes.
+    is false for work that nobody waits for: then the prompt is read in batches as large as the context takes. Once the
+    answer's log-probability, which only falls, is below ``least_log_probability``, decoding stops.
     """
 
     prompt: Sequence[int]
@@ -55,6 +56,7 @@ class DecodeRequest:
     unchanged: Unchanged | None = None
     deadline: float = math.inf
     can_be_superseded: bool = True
+    least_log_probability: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Decoder:
     ``costs`` is what passes cost, measured while it runs unless given; ``read_batch_tokens`` the most a pass takes
     while a prompt is read, chosen in ``warm_up`` unless given. ``pass_clock`` times passes: the processor time of this
     thread, which takes part in them, says more on a busy machine; where another device computes, take a real clock.
+    ``near_tie_logits`` is ``COARSE_NEAR_TIE_LOGITS`` where passes of other sizes round more coarsely.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Decoder:
         costs: PassCosts | None = None,
         read_batch_tokens: int = 0,
         pass_clock: Callable[[], float] = time.thread_time,
+        near_tie_logits: float = NEAR_TIE_LOGITS,
     ) -> None:
         self.model = model
         self.context = context
@@ -97,6 +101,7 @@ class Decoder:
         self._abort = abort
         self._clock = clock
         self._pass_clock = pass_clock
+        self.near_tie_logits = near_tie_logits
 
     def decode(self, request: DecodeRequest) -> Decoded:
         """The greedy answer to ``request``.
@@ -266,7 +271,7 @@ class _Decoding:
     def _is_doubtful(self, token: int, row: Logits) -> bool:
         if self._plain_held == len(self._cache.held):
             return False
-        return int(np.count_nonzero(row > row[token] - NEAR_TIE_LOGITS)) > 1
+        return int(np.count_nonzero(row > row[token] - self._decoder.near_tie_logits)) > 1
 
     def _take_plainly(self) -> StopReason | None:
         """Evaluate again what plain decoding would have evaluated otherwise, as it would, and take one token."""
@@ -288,13 +293,11 @@ class _Decoding:
         drafted, is_right = self._drafts.advance(token)
         if drafted.tokens:
             self._decoder.pace.learn(drafted.source, drafted.run, right=is_right)
-        if self._answer.stop is not None:
-            return self._answer.stop
-        if len(self._answer.tokens) >= self._request.max_answer_tokens:
-            return StopReason.ANSWER_BUDGET
-        if len(self._request.prompt) + len(self._answer.tokens) > self._decoder.context.context_tokens:
-            return StopReason.CONTEXT_FULL
-        return None
+        room_tokens = self._decoder.context.context_tokens - len(self._request.prompt)
+        stop = self._answer.ending(self._request.max_answer_tokens, room_tokens)
+        if stop is None and self._answer.log_probability < self._request.least_log_probability:
+            return StopReason.UNSURE
+        return stop
 
     def _evaluate(self, tokens: Sequence[int], *, logits: int) -> StopReason | None:
         """One pass behind what is held; or say what came between."""

@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 
 
 async def exchange(
-    worker: WorkerProcess, message: dict[str, Any], *, deadline_seconds: float, grace_seconds: float
+    worker: WorkerProcess,
+    message: dict[str, Any],
+    *,
+    deadline_seconds: float,
+    grace_seconds: float,
+    on_reply: Callable[[dict[str, Any]], None] = lambda _reply: None,
 ) -> dict[str, Any]:
-    """The worker's reply to ``message``.
+    """The worker's reply to ``message``; ``on_reply`` hears it even where the caller was cancelled and gets none.
 
     At the deadline the abort flag is raised, and at once where the caller is cancelled; a worker that has
     not replied ``grace_seconds`` later is killed. Raises DeadlineExceeded then, and what ``worker.request``
     raises.
     """
     worker.flag.set(AbortCause.NONE)  # the worker owes nothing: nobody else can be meant by this flag
-    request = asyncio.create_task(worker.request(message))
+    request = asyncio.create_task(_heard(worker, message, on_reply))
     watchdog = _Watchdog(worker, deadline_seconds, grace_seconds)
     try:
         await _settle(request, on_cancel=watchdog.cancel_request)
@@ -68,6 +73,14 @@ class _Watchdog:
     def _kill(self) -> None:
         self.has_killed = True
         self._worker.kill()
+
+
+async def _heard(
+    worker: WorkerProcess, message: dict[str, Any], on_reply: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    reply = await worker.request(message)
+    on_reply(reply)
+    return reply
 
 
 async def _settle(task: asyncio.Task[dict[str, object]], on_cancel: Callable[[], None]) -> None:

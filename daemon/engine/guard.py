@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from daemon.engine.errors import ModelRefused
+from daemon.engine.ways import KvType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,6 @@ VERSION = 3
 BIG_ENDIAN_VERSION = 3 << 24
 SMALLEST_TENSOR_BYTES = 32  # name length, dimensions, one extent, type, offset
 SMALLEST_METADATA_BYTES = 13  # key length, type, one byte
-FLOAT16_BYTES = 2
 COMPUTE_RESERVE_BYTES = 64 * 1024 * 1024  # graph buffers and the library itself; measured 15 to 40 MB
 
 
@@ -68,8 +68,10 @@ def _check_header(path: Path, header: bytes, size_bytes: int) -> None:
         )
 
 
-def needed_bytes(size_bytes: int, metadata: Mapping[str, str], context_tokens: int) -> int:
-    """Memory for the weights, a float16 KV cache of ``context_tokens`` and the compute buffers.
+def needed_bytes(
+    size_bytes: int, metadata: Mapping[str, str], context_tokens: int, kv_type: KvType = KvType.F16
+) -> int:
+    """Memory for the weights, a KV cache of ``context_tokens`` and the compute buffers.
 
     The cache holds, per token and layer, one key and one value for each KV head. A number the metadata
     lacks or garbles counts as zero: llama.cpp then refuses the file or uses its own default.
@@ -85,8 +87,8 @@ def needed_bytes(size_bytes: int, metadata: Mapping[str, str], context_tokens: i
     head_width = number("embedding_length") // heads if heads else 0
     key_width = number("attention.key_length") or head_width
     value_width = number("attention.value_length") or head_width
-    per_token = number("block_count") * key_values * (key_width + value_width) * FLOAT16_BYTES
-    return size_bytes + per_token * context_tokens + COMPUTE_RESERVE_BYTES
+    values_per_token = number("block_count") * key_values * (key_width + value_width)
+    return size_bytes + int(values_per_token * kv_type.bytes_per_value * context_tokens) + COMPUTE_RESERVE_BYTES
 
 
 def available_bytes() -> int:
@@ -94,10 +96,10 @@ def available_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def check_memory(path: Path, needed: int, available: int) -> None:
+def check_memory(path: Path, needed: int, available: int, further_cure: str = "") -> None:
     """Raises ModelRefused when ``needed`` bytes are not ``available``."""
     if needed > available:
         raise ModelRefused(
             f"{path} needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free;"
-            " close other programs or choose a smaller model or quantisation"
+            f" close other programs or choose a smaller model or quantisation{further_cure}"
         )

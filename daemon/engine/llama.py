@@ -18,6 +18,8 @@ import numpy as np
 from llama_cpp._ggml import libggml
 from numpy.typing import NDArray
 
+from daemon.engine.ways import FlashAttention, KvType
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -27,6 +29,13 @@ Logits = NDArray[np.float32]
 
 LOG_WARNING, LOG_ERROR, LOG_CONTINUED = 3, 4, 5  # ggml_log_level in ggml.h
 KEPT_ERRORS = 8  # lines of llama.cpp's log that explain a refusal
+FLASH_ATTENTION = {
+    FlashAttention.AUTO: llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    FlashAttention.ON: llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    FlashAttention.OFF: llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+KV_TYPES = {KvType.F16: llama_cpp.GGML_TYPE_F16, KvType.Q8_0: llama_cpp.GGML_TYPE_Q8_0}
+MIXED = -1  # in place of a sequence's number: the batch names several
 
 
 class LlamaError(Exception):
@@ -233,8 +242,13 @@ class Context:
         abort: AbortFlag | None = None,
         sequences: int = 1,
         cells: int = 0,
+        flash_attention: FlashAttention = FlashAttention.AUTO,
+        kv_type: KvType = KvType.F16,
     ) -> None:
-        """``cells`` 0 means ``context_tokens``. Raises LlamaError when there is no memory for the context."""
+        """``cells`` 0 means ``context_tokens``.
+
+        Raises LlamaError when there is no memory for the context, or the model cannot run so.
+        """
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = max(cells, context_tokens)
         parameters.n_batch = parameters.n_ubatch = batch_tokens
@@ -242,8 +256,11 @@ class Context:
         parameters.kv_unified = True
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
+        parameters.flash_attn_type = FLASH_ATTENTION[flash_attention]
+        parameters.type_k = parameters.type_v = KV_TYPES[kv_type]
+        self._abort = abort
         if abort is not None:
-            parameters.abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+            parameters.abort_callback = _ask_flag()
             parameters.abort_callback_data = abort.address()
         self._log = log
         log.take_errors()
@@ -264,7 +281,7 @@ class Context:
         self._positions = np.ctypeslib.as_array(self._batch.pos, (batch_tokens,))
         self._wanted = np.ctypeslib.as_array(self._batch.logits, (batch_tokens,))
         self._wanted[:] = 0
-        self._sequence = 0  # the one the batch names
+        self._sequence = 0  # the one the batch names, or MIXED
         for index in range(batch_tokens):
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = self._sequence
@@ -288,9 +305,27 @@ class Context:
             for index in range(self.batch_tokens):
                 self._batch.seq_id[index][0] = sequence
             self._sequence = sequence
+        self._positions[:count] = np.arange(start, start + count)
+        return self._decode(tokens, logits)
+
+    def decode_side_by_side(
+        self, tokens: Sequence[int], positions: Sequence[int], sequences: Sequence[int]
+    ) -> DecodeStatus:
+        """Evaluate one token of each of several sequences in one pass, with logits for all, in this order.
+
+        ``positions`` are where they stand in their sequences. Else as ``decode``.
+        """
+        for index, sequence in enumerate(sequences):
+            self._batch.seq_id[index][0] = sequence
+        self._sequence = MIXED
+        self._positions[: len(tokens)] = positions
+        return self._decode(tokens, len(tokens))
+
+    def _decode(self, tokens: Sequence[int], logits: int) -> DecodeStatus:
+        """Evaluate ``tokens`` at the positions and in the sequences that the batch names."""
+        count = len(tokens)
         self._batch.n_tokens = count
         self._tokens[:count] = tokens
-        self._positions[:count] = np.arange(start, start + count)
         self._wanted[count - logits : count] = 1
         with self._log.holding() as held:
             code = llama_cpp.llama_decode(self._pointer, self._batch)
@@ -299,7 +334,7 @@ class Context:
         self._wanted[count - logits : count] = 0
         self._rows = logits
         if code not in (DecodeStatus.DONE.value, DecodeStatus.ABORTED.value):
-            raise LlamaError(f"llama.cpp could not evaluate {count} tokens at {start} (code {code})")
+            raise LlamaError(f"llama.cpp could not evaluate {count} tokens at {self._positions[0]} (code {code})")
         return DecodeStatus(code)
 
     def logits(self) -> Logits:
@@ -317,6 +352,35 @@ class Context:
             self._logits = np.ctypeslib.as_array(pointer, (self.batch_tokens, self._vocabulary_tokens))
         return self._logits[: self._rows]
 
+    def finish(self) -> None:
+        """Wait until a device has computed what ``decode`` handed to it."""
+        llama_cpp.llama_synchronize(self._pointer)
+
+    def use_threads(self, count: int) -> None:
+        """Compute with so many threads from the next ``decode`` on."""
+        llama_cpp.llama_set_n_threads(self._pointer, count, count)
+
+    @contextmanager
+    def noting_checks(self, clock: Callable[[], float]) -> Iterator[list[float]]:
+        """When llama.cpp looked at the abort flag while the block ran; it does so in the thread that decodes.
+
+        The flag counts as always. Each look takes a microsecond or two longer, because Python is asked.
+        """
+        times: list[float] = []
+        flag = self._abort
+
+        def look(_data: Any) -> bool:
+            times.append(clock())
+            return flag is not None and bool(flag.cause)
+
+        looking = llama_cpp.ggml_abort_callback(look)
+        llama_cpp.llama_set_abort_callback(self._pointer, looking, None)
+        try:
+            yield times
+        finally:
+            usual = llama_cpp.ggml_abort_callback() if flag is None else _ask_flag()
+            llama_cpp.llama_set_abort_callback(self._pointer, usual, None if flag is None else flag.address())
+
     def keep(self, count: int, sequence: int = 0) -> bool:
         """Remove all but the first ``count`` tokens of a sequence; False (nothing removed) where memory cannot."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, count, -1))
@@ -332,6 +396,17 @@ class Context:
     def held_tokens(self, sequence: int = 0) -> int:
         """How many positions a sequence holds."""
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+
+def _ask_flag() -> Any:
+    """What llama.cpp asks, without Python: see ``abort.py``."""
+    return ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+
+
+def system_info(gpu_layers: int) -> str:
+    """The devices and the instruction sets that this build uses on this machine, in llama.cpp's words."""
+    words = llama_cpp.llama_print_system_info().decode(errors="replace")
+    return f"{backend(gpu_layers)}; {words.strip(' |')}"
 
 
 def backend(gpu_layers: int) -> str:

@@ -6,20 +6,30 @@ Knows the prompt formats and the decoder; nothing of pipes and processes.
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.engine import guard
-from daemon.engine.decoder import Decoded, Decoder, DecodeRequest
-from daemon.engine.errors import ModelRefused
+from daemon.engine.decoder import COARSE_NEAR_TIE_LOGITS, NEAR_TIE_LOGITS, Decoded, Decoder, DecodeRequest
+from daemon.engine.errors import EngineError, ModelRefused
 from daemon.engine.expected import expected_answers
-from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend
-from daemon.engine.messages import EngineAnswer, ModelInfo, ModelSettings, StopReason
-from daemon.prompts.base import FileEdits, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
+from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend, system_info
+from daemon.engine.messages import (
+    EngineAnswer,
+    ModelInfo,
+    ModelSettings,
+    Sample,
+    SampleAnswer,
+    SampleRequest,
+    StopReason,
+)
+from daemon.engine.sampling import RECURRENT_SIDE_BY_SIDE, SIDE_BY_SIDE, Sampled, Sampler, SamplingTask
+from daemon.engine.ways import FlashAttention, InUse, KvType, in_use
+from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +43,7 @@ MAX_CONTEXT_TOKENS = 8192  # prompts stay far below; a larger KV cache only cost
 MIN_CONFIDENCE_KEY = "foretype.min_confidence"  # GGUF metadata: below this the model's edits are not worth showing
 BATCH_TOKENS = 128  # the most a pass takes when nobody waits, and how long a GPU (never asked inside) runs on
 CACHED_PROMPTS = 4  # this window, the one before, another file, and one to spare
+SAMPLING_CELLS = MAX_CONTEXT_TOKENS  # for the samples of one prompt that are decoded side by side
 WARM_UP_SECONDS = 0.2  # of measuring what passes cost, before the first answer
 
 UNFINISHED_REASONS = {
@@ -47,14 +58,29 @@ class LoadedModel:
     """One model, its context and its format."""
 
     def __init__(
-        self, model: Model, context: Context, prompt_format: PromptFormat, info: ModelInfo, abort: AbortFlag
+        self,
+        model: Model,
+        context: Context,
+        prompt_format: PromptFormat,
+        info: ModelInfo,
+        abort: AbortFlag,
+        open_sampling_context: Callable[[], Context],
+        least_confidence: float = 0.0,
     ) -> None:
         pass_clock = time.thread_time if info.gpu_layers == 0 else time.perf_counter
         self.info = info
-        self._min_confidence = float(model.facts().metadata.get(MIN_CONFIDENCE_KEY, "0"))
+        self._least_confidence = max(float(model.facts().metadata.get(MIN_CONFIDENCE_KEY, "0")), least_confidence)
         self._model = model
         self._format = prompt_format
-        self._decoder = Decoder(model, context, abort, pass_clock=pass_clock)
+        self._decoder = Decoder(
+            model,
+            context,
+            abort,
+            read_batch_tokens=info.read_batch_tokens,
+            pass_clock=pass_clock,
+            near_tie_logits=NEAR_TIE_LOGITS if _rounds_finely(info) else COARSE_NEAR_TIE_LOGITS,
+        )
+        self._sampler = Sampler(model, open_sampling_context, self._decoder.interruption)
         controls = filter(None, model.control_texts())
         self._control = re.compile("|".join(map(re.escape, controls)) or "(?!)")
 
@@ -64,27 +90,37 @@ class LoadedModel:
         path = Path(settings.path)
         guard.check_file(path)
         try:
-            facts = _probe(settings.path, log)
+            facts = probe(settings.path, log)
             prompt_format = choose_format(settings.prompt_format, facts.metadata, path.name)
-            context_tokens = min(facts.training_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS)
-            cells = min(CACHED_PROMPTS * context_tokens, MAX_CONTEXT_TOKENS)
+            used = in_use(settings.threads, settings.tuning, settings.why_untuned, system_info(settings.gpu_layers))
+            context_tokens, cells = context_sizes(facts)
             if settings.gpu_layers == 0:  # else the weights go where we cannot count
-                needed = guard.needed_bytes(path.stat().st_size, facts.metadata, cells)
-                guard.check_memory(path, needed, guard.available_bytes())
+                _check_memory(path, facts, cells, used.way.kv_type)
             model = Model.load(settings.path, log, gpu_layers=settings.gpu_layers)
-            threads = settings.threads or max(1, (os.cpu_count() or 2) // 2)
-            context = Context(
+            open_context = partial(
+                Context,
                 model,
                 log,
                 context_tokens=context_tokens,
-                batch_tokens=BATCH_TOKENS,
-                threads=threads,
+                threads=used.way.threads,
                 abort=abort,
+                flash_attention=used.way.flash_attention,
+                kv_type=used.way.kv_type,
+            )
+            context = open_context(
+                batch_tokens=max(BATCH_TOKENS, used.read_batch_tokens),
                 sequences=CACHED_PROMPTS if model.can_forget else 1,
                 cells=cells,
             )
-            info = _describe(settings, model.facts(), prompt_format.name, context.context_tokens)
-            loaded = cls(model, context, prompt_format, info, abort)
+
+            def open_sampling_context() -> Context:
+                if settings.gpu_layers == 0:
+                    _check_sampling_memory(facts, used.way.kv_type)
+                together = SIDE_BY_SIDE if model.can_forget else RECURRENT_SIDE_BY_SIDE
+                return open_context(batch_tokens=BATCH_TOKENS, sequences=1 + together, cells=SAMPLING_CELLS)
+
+            info = _describe(settings, model.facts(), prompt_format.name, context.context_tokens, used)
+            loaded = cls(model, context, prompt_format, info, abort, open_sampling_context, settings.least_confidence)
             loaded.warm_up()
         except LlamaError as error:
             raise ModelRefused(
@@ -95,13 +131,19 @@ class LoadedModel:
     def warm_up(self) -> None:
         """Evaluate something: pages are touched, costs measured, and a model that cannot compute is found out."""
         self._decoder.warm_up(WARM_UP_SECONDS)
+        self.info = replace(self.info, read_batch_tokens=self._decoder.read_batch(can_be_superseded=True))
 
     def count_tokens(self, text: str) -> int:
         """How many of the model's tokens ``text`` takes, control tokens recognised."""
         return len(self._model.tokenize(text))
 
-    def predict(self, request_id: int, inputs: PredictionInputs, deadline_seconds: float) -> EngineAnswer:
-        """The edit for ``inputs``, or the reason there is none; raises LlamaError when llama.cpp fails."""
+    def predict(
+        self, request_id: int, inputs: PredictionInputs, deadline_seconds: float, *, can_be_superseded: bool = True
+    ) -> EngineAnswer:
+        """The edit for ``inputs``, or the reason there is none; raises LlamaError when llama.cpp fails.
+
+        ``can_be_superseded`` is explained at ``EngineClient.predict``.
+        """
         started = time.monotonic()
         prompt = self._format.render(inputs, self.count_tokens)
         if isinstance(prompt, Refusal):
@@ -115,6 +157,8 @@ class LoadedModel:
                 drafts=expected.drafts,
                 unchanged=expected.unchanged,
                 deadline=started + deadline_seconds,
+                can_be_superseded=can_be_superseded,
+                least_log_probability=math.log(self._least_confidence) if self._least_confidence else -math.inf,
             )
         )
         answer = EngineAnswer(
@@ -128,46 +172,130 @@ class LoadedModel:
         )
         return self._judge(inputs, prompt, decoded, answer)
 
+    def sample(
+        self, request_id: int, inputs: PredictionInputs, request: SampleRequest, deadline_seconds: float
+    ) -> SampleAnswer:
+        """Many answers for ``inputs``, or the reason there are none (the file's own limit of confidence plays no part).
+
+        Raises EngineError where there is no memory for it, and LlamaError when llama.cpp fails.
+        """
+        started = time.monotonic()
+        prompt = self._format.render(inputs, self.count_tokens)
+        if isinstance(prompt, Refusal):
+            return SampleAnswer(id=request_id, reason=prompt.value, seconds=time.monotonic() - started)
+        drawn = self._sampler.sample(
+            SamplingTask(
+                prompt=self._model.tokenize(prompt.text, add_beginning=True),
+                stop=tuple(marker.encode() for marker in prompt.stop),
+                max_answer_tokens=prompt.max_answer_tokens,
+                request=request,
+                deadline=started + deadline_seconds,
+            )
+        )
+        return SampleAnswer(
+            id=request_id,
+            samples=tuple(self._sample(inputs, prompt, sampled) for sampled in drawn.samples),
+            region_start_bytes=prompt.region.start,
+            region_end_bytes=prompt.region.end,
+            seconds=time.monotonic() - started,
+            counters=drawn.counters,
+        )
+
+    def _sample(self, inputs: PredictionInputs, prompt: Prompt, sampled: Sampled) -> Sample:
+        sample = Sample(
+            text=sampled.answer.decode(errors="replace"),
+            stop=sampled.stop,
+            log_probability=sampled.log_probability,
+            answer_tokens=len(sampled.tokens),
+        )
+        found = self._meaning(inputs, prompt, sampled.answer, sampled.stop)
+        if isinstance(found, str):
+            return replace(sample, reason=found)
+        if isinstance(found, FileEdits):
+            return replace(sample, file_edits=found.edits)
+        return replace(sample, new_region_text=found.text, cursor_offset_bytes=found.cursor_offset_bytes)
+
     def _judge(self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer) -> EngineAnswer:
-        if not decoded.stop.finished:
-            return replace(answer, reason=UNFINISHED_REASONS[decoded.stop])
+        if decoded.stop is StopReason.UNSURE:
+            return replace(answer, reason=self._unsure(answer.confidence))
+        found = self._meaning(inputs, prompt, decoded.answer, decoded.stop)
+        if isinstance(found, str):
+            return replace(answer, reason=found)
+        if answer.confidence < self._least_confidence:
+            return replace(answer, reason=self._unsure(answer.confidence))
+        if isinstance(found, FileEdits):
+            return replace(answer, file_edits=found.edits)
+        return replace(answer, new_region_text=found.text, cursor_offset_bytes=found.cursor_offset_bytes)
+
+    def _unsure(self, confidence: float) -> str:
+        return f"the model is not sure enough ({confidence:.2f}; below {self._least_confidence:.2f} nothing is shown)"
+
+    def _meaning(
+        self, inputs: PredictionInputs, prompt: Prompt, answer: bytes, stop: StopReason
+    ) -> NewRegion | FileEdits | str:
+        """The edit that an answer is, or why it is none."""
+        if not stop.finished:
+            return UNFINISHED_REASONS[stop]
         try:
-            text = decoded.answer.decode()
+            text = answer.decode()
         except UnicodeDecodeError:
-            return replace(answer, reason=NoEditReason.MALFORMED.value)
+            return NoEditReason.MALFORMED.value
         read = self._format.parse(inputs, prompt, text, finished=True)
         if isinstance(read, NoEdit):
-            return replace(answer, reason=read.reason.value)
-        if answer.confidence < self._min_confidence:
-            unsure = (
-                f"the model is not sure enough ({answer.confidence:.2f}, its own limit is {self._min_confidence:.2f})"
-            )
-            return replace(answer, reason=unsure)
+            return read.reason.value
         changes = (
             [(edit.old_text, edit.new_text) for edit in read.edits]
             if isinstance(read, FileEdits)
             else [(prompt.region_text, read.text)]
         )
         if any(self._adds_control_tokens(old, new) for old, new in changes):
-            return replace(answer, reason=NoEditReason.CONTROL_TOKENS.value)
-        if isinstance(read, FileEdits):
-            return replace(answer, file_edits=read.edits)
-        return replace(answer, new_region_text=read.text, cursor_offset_bytes=read.cursor_offset_bytes)
+            return NoEditReason.CONTROL_TOKENS.value
+        return read
 
     def _adds_control_tokens(self, old_text: str, new_text: str) -> bool:
         """Text of the user's own may look like a control token; new text never may."""
         return bool(set(self._control.findall(new_text)) - set(self._control.findall(old_text)))
 
 
-def _probe(path: str, log: Log) -> ModelFacts:
+def _rounds_finely(info: ModelInfo) -> bool:
+    """Whether passes of one token and of several agree (nearly) bit for bit; elsewhere attention adds up otherwise."""
+    return info.threads == 1 and info.gpu_layers == 0 and info.flash_attention != FlashAttention.OFF
+
+
+def context_sizes(facts: ModelFacts) -> tuple[int, int]:
+    """Tokens of the longest prompt with its answer, and cells for all cached prompts together."""
+    context_tokens = min(facts.training_context_tokens or MAX_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS)
+    return context_tokens, min(CACHED_PROMPTS * context_tokens, MAX_CONTEXT_TOKENS)
+
+
+def _check_memory(path: Path, facts: ModelFacts, cells: int, kv_type: KvType) -> None:
+    size_bytes, available = path.stat().st_size, guard.available_bytes()
+    smallest = guard.needed_bytes(size_bytes, facts.metadata, cells, KvType.Q8_0)
+    cure = ", or run `foretype model tune`: a KV cache of 8 bits a value fits" if smallest <= available else ""
+    guard.check_memory(path, guard.needed_bytes(size_bytes, facts.metadata, cells, kv_type), available, cure)
+
+
+def _check_sampling_memory(facts: ModelFacts, kv_type: KvType) -> None:
+    needed = guard.needed_bytes(0, facts.metadata, SAMPLING_CELLS, kv_type)
+    available = guard.available_bytes()
+    if needed > available:
+        raise EngineError(
+            f"sampling needs about {needed / 1e9:.1f} GB of memory beside the model and {available / 1e9:.1f} GB are"
+            " free; close other programs or choose a smaller model"
+        )
+
+
+def probe(path: str, log: Log) -> ModelFacts:
     """Metadata and vocabulary alone: an unknown architecture or a damaged header is refused cheaply here."""
-    probe = Model.load(path, log, vocabulary_only=True)
-    facts = probe.facts()
-    probe.close()
+    vocabulary = Model.load(path, log, vocabulary_only=True)
+    facts = vocabulary.facts()
+    vocabulary.close()
     return facts
 
 
-def _describe(settings: ModelSettings, facts: ModelFacts, format_name: str, context_tokens: int) -> ModelInfo:
+def _describe(
+    settings: ModelSettings, facts: ModelFacts, format_name: str, context_tokens: int, used: InUse
+) -> ModelInfo:
     return ModelInfo(
         path=settings.path,
         name=facts.metadata.get("general.name", Path(settings.path).stem),
@@ -179,4 +307,10 @@ def _describe(settings: ModelSettings, facts: ModelFacts, format_name: str, cont
         vocabulary_tokens=facts.vocabulary_tokens,
         backend=backend(settings.gpu_layers),
         gpu_layers=settings.gpu_layers,
+        threads=used.way.threads,
+        flash_attention=used.way.flash_attention.value,
+        kv_type=used.way.kv_type.value,
+        read_batch_tokens=used.read_batch_tokens,
+        sources=used.sources,
+        tuning=used.tuning,
     )

@@ -1,7 +1,8 @@
 """What the hub and the engine worker say to each other: one JSON object per line, over the worker's pipes.
 
-The hub sends ``load`` once, then ``predict``; the worker answers each with one reply that carries the same
-``id``, a ``kind`` and a ``value`` (see ``ReplyKind``). Unloading is no message: the hub closes the worker's
+The hub sends ``load`` once, then ``predict`` or ``sample``; the worker answers each with one reply that carries
+the same ``id``, a ``kind`` and a ``value`` (see ``ReplyKind``). `foretype model tune` has a worker of its own and sends
+``open`` once, then ``measure`` (see ``ways.py``). Unloading is no message: the hub closes the worker's
 standard input and the process ends, which gives all memory back. Aborting is no message either: the hub
 raises a flag byte in shared memory, which the worker's llama.cpp reads without Python's help (see
 ``abort.py``).
@@ -9,12 +10,17 @@ raises a flag byte in shared memory, which the worker's llama.cpp reads without 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from capture.inputs import Span
+from daemon.engine.ways import Tuning
 from daemon.prompts.base import FileEdit
+
+MAX_SAMPLES = 1000  # of one prompt: all of them come in one reply
+LEAST_TEMPERATURE = 0.001  # above 0; the best token wins already, and less is more than float32 can divide by
 
 
 class StopReason(StrEnum):
@@ -27,6 +33,7 @@ class StopReason(StrEnum):
     CONTEXT_FULL = "context_full"
     ABORTED = "aborted"
     DEADLINE = "deadline"
+    UNSURE = "unsure"  # less sure already than anything that would be shown, and more tokens make no answer surer
 
     @property
     def finished(self) -> bool:
@@ -87,31 +94,34 @@ class EngineAnswer:
     def from_json(cls, value: dict[str, Any]) -> EngineAnswer:
         """Read the wire form; raises TypeError on an unknown key."""
         fields = dict(value)
-        fields["file_edits"] = tuple(
-            FileEdit(**{**edit, "rows": Span.from_json(edit["rows"])}) for edit in fields.get("file_edits", ())
-        )
+        fields["file_edits"] = _file_edits(fields)
         fields["stop"] = StopReason(fields["stop"])
         fields["counters"] = Counters(**fields["counters"])
         return cls(**fields)
 
 
-class ReplyKind(StrEnum):
-    """What a reply's ``value`` holds."""
-
-    MODEL = "model"  # a ModelInfo; the answer to ``load``
-    ANSWER = "answer"  # an EngineAnswer; the answer to ``predict``
-    REFUSED = "refused"  # a sentence: the file is no model we can run
-    FAILED = "failed"  # a sentence: this request could not be served; the worker goes on
-
-
 @dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """What to load: an absolute ``path`` and the settings of the same names."""
+class SampleRequest:
+    """How to sample: ``count`` answers, each token drawn at ``temperature`` (0: the most probable one, always).
 
-    path: str
-    prompt_format: str = ""
-    gpu_layers: int = 0
-    threads: int = 0
+    With ``top_p`` below 1 only from the most probable tokens that together reach this probability at that
+    temperature. ``seed`` is what makes it repeatable (see ``sampling.py``). Raises ValueError for what is no request.
+    """
+
+    count: int
+    temperature: float
+    seed: int
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_SAMPLES:
+            raise ValueError(f"{self.count} samples cannot be drawn; ask for 1 to {MAX_SAMPLES}")
+        if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:
+            raise ValueError(f"{self.temperature:g} is no temperature; it is 0, or at least {LEAST_TEMPERATURE:g}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p:g}; it is a probability above 0 and at most 1")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"{self.seed} is no seed; it is a whole number from 0 to {2**63 - 1}")
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""
@@ -119,8 +129,107 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """One sampled answer and what it means.
+
+    ``text`` is what the model wrote, before the stop marker (U+FFFD where a character is incomplete);
+    ``log_probability`` the sum over its ``answer_tokens`` tokens of what the model itself gives them: at temperature 1
+    and without ``top_p``, the token that ended the answer included. Either ``new_region_text`` or ``file_edits`` is
+    there when it is an edit; else ``reason`` says why there is none.
+    """
+
+    text: str
+    stop: StopReason
+    log_probability: float
+    answer_tokens: int
+    new_region_text: str | None = None
+    cursor_offset_bytes: int | None = None
+    file_edits: tuple[FileEdit, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswer:
+    """The worker's reply to ``sample``: as many ``samples`` as were asked for, in the order of their numbers.
+
+    Where the format makes no prompt, ``reason`` says why and there are none. After an abort or past the deadline those
+    that had ended are whole, and the others say so. The region is where ``EngineAnswer`` has it; ``counters`` are of
+    all samples together: ``answer_tokens`` is their sum, ``tokens_evaluated`` what the model computed, which is
+    less where samples agree.
+    """
+
+    id: int
+    samples: tuple[Sample, ...] = ()
+    region_start_bytes: int = 0
+    region_end_bytes: int = 0
+    reason: str = ""
+    seconds: float = 0.0
+    counters: Counters = field(default_factory=Counters)
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> SampleAnswer:
+        """Read the wire form; raises TypeError on an unknown key."""
+        samples = (
+            Sample(**{**sample, "stop": StopReason(sample["stop"]), "file_edits": _file_edits(sample)})
+            for sample in value["samples"]
+        )
+        return cls(**{**value, "samples": tuple(samples), "counters": Counters(**value["counters"])})
+
+
+def _file_edits(value: dict[str, Any]) -> tuple[FileEdit, ...]:
+    return tuple(FileEdit(**{**edit, "rows": Span.from_json(edit["rows"])}) for edit in value.get("file_edits", ()))
+
+
+class ReplyKind(StrEnum):
+    """What a reply's ``value`` holds."""
+
+    MODEL = "model"  # a ModelInfo; the answer to ``load``
+    ANSWER = "answer"  # an EngineAnswer; the answer to ``predict``
+    SAMPLES = "samples"  # a SampleAnswer; the answer to ``sample``
+    OPENED = "opened"  # a ways.Opened; the answer to ``open``
+    MEASURED = "measured"  # a list of ways.Measured; the answer to ``measure``
+    REFUSED = "refused"  # a sentence: the file is no model we can run
+    FAILED = "failed"  # a sentence: this request could not be served; the worker goes on
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """What to load: an absolute ``path`` and the settings of the same names.
+
+    ``tuning`` is how it runs best on this machine, where that was measured; where not, ``why_untuned`` says why.
+    An answer less sure than ``least_confidence`` (0 to 1), or than the file's own limit, is given up once that shows.
+    """
+
+    path: str
+    prompt_format: str = ""
+    gpu_layers: int = 0
+    threads: int = 0
+    tuning: Tuning | None = None
+    why_untuned: str = ""
+    least_confidence: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ModelSettings:
+        """Read the wire form; raises TypeError on an unknown key and ValueError on a tuning that is none."""
+        tuning = value.get("tuning")
+        return cls(**{**value, "tuning": None if tuning is None else Tuning.from_json(tuning)})
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the worker found in a loaded GGUF."""
+    """What the worker found in a loaded GGUF, and how it runs it.
+
+    ``sources`` says of ``threads``, ``flash_attention``, ``kv_type`` and ``read_batch_tokens`` where they come from
+    (``ways.Source``), ``tuning`` in a sentence when they were measured or what to do about it.
+    """
 
     path: str
     name: str
@@ -132,6 +241,12 @@ class ModelInfo:
     vocabulary_tokens: int
     backend: str
     gpu_layers: int
+    threads: int = 0
+    flash_attention: str = ""
+    kv_type: str = ""
+    read_batch_tokens: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
+    tuning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""

@@ -39,6 +39,7 @@ class ScriptedEngine:
         self.model: ModelInfo | None = None
         self.asked: list[PredictionInputs] = []
         self.aborted = 0
+        self.tokens_evaluated = 0  # as if each character of an excerpt were one
         self.fails_with: EngineError | None = None
         self.stop = StopReason.END_OF_SEQUENCE
         self.confidence = 1.0
@@ -64,6 +65,7 @@ class ScriptedEngine:
     async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
         """The script's answer; raises ``fails_with``, or DeadlineExceeded when held for too long."""
         self.asked.append(inputs)
+        self.tokens_evaluated += len(inputs.cursor_excerpt)
         self._begun.set()
         if self.state is not EngineState.READY:
             self.state = EngineState.LOADING
@@ -89,7 +91,7 @@ class ScriptedEngine:
             reason="" if new_text is not None else "the model predicts no edit",
             stop=self.stop,
             confidence=self.confidence,
-            counters=Counters(forward_passes=1),
+            counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
         )
 
     async def unload(self) -> None:

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import traceback
+from dataclasses import asdict
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,12 +21,14 @@ import orjson
 
 from capture.inputs import PredictionInputs
 from daemon.engine.abort import AbortFlag
-from daemon.engine.errors import ModelRefused
-from daemon.engine.messages import ModelSettings, ReplyKind
+from daemon.engine.errors import EngineError, ModelRefused
+from daemon.engine.messages import ModelSettings, ReplyKind, SampleRequest
+from daemon.engine.ways import MeasureRequest
 
 if TYPE_CHECKING:
     from daemon.engine.llama import Log
     from daemon.engine.loaded import ChooseFormat, LoadedModel
+    from daemon.engine.tuning import Tuner
 
 
 def take_standard_output() -> BinaryIO:
@@ -51,6 +54,7 @@ class Worker:
         self._flag = flag
         self._log: Log | None = None
         self._loaded: LoadedModel | None = None
+        self._tuner: Tuner | None = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply to one request."""
@@ -59,6 +63,8 @@ class Worker:
             kind, value = self._serve(request)
         except ModelRefused as refusal:
             kind, value = ReplyKind.REFUSED, str(refusal)
+        except EngineError as error:
+            kind, value = ReplyKind.FAILED, str(error)
         except Exception as error:  # noqa: BLE001  the boundary: a fault costs one request, no more
             report_fault(error)
             kind = ReplyKind.FAILED
@@ -67,11 +73,21 @@ class Worker:
 
     def _serve(self, request: dict[str, Any]) -> tuple[ReplyKind, Any]:
         if request["op"] == "load":
-            return ReplyKind.MODEL, self._load(ModelSettings(**request["settings"]))
+            return ReplyKind.MODEL, self._load(ModelSettings.from_json(request["settings"]))
+        if request["op"] == "open":
+            return ReplyKind.OPENED, self._open(ModelSettings.from_json(request["settings"]))
+        if request["op"] == "measure" and self._tuner is not None:
+            measured = self._tuner.measure(MeasureRequest.from_json(request["what"]))
+            return ReplyKind.MEASURED, [of_one_way.to_json() for of_one_way in measured]
         if self._loaded is None:
             return ReplyKind.FAILED, "no model is loaded"
-        inputs = PredictionInputs.from_json(request["inputs"])
-        answer = self._loaded.predict(request["id"], inputs, request["deadline_seconds"])
+        inputs, deadline_seconds = PredictionInputs.from_json(request["inputs"]), request["deadline_seconds"]
+        if request["op"] == "sample":
+            wanted = SampleRequest(**request["request"])
+            samples = self._loaded.sample(request["id"], inputs, wanted, deadline_seconds)
+            return ReplyKind.SAMPLES, samples.to_json()
+        can_be_superseded = request.get("can_be_superseded", True)
+        answer = self._loaded.predict(request["id"], inputs, deadline_seconds, can_be_superseded=can_be_superseded)
         return ReplyKind.ANSWER, answer.to_json()
 
     def _load(self, settings: ModelSettings) -> dict[str, Any]:
@@ -85,6 +101,17 @@ class Worker:
         except self._refusals as refusal:
             raise ModelRefused(f"{settings.path} is refused: {refusal}") from None
         return self._loaded.info.to_json()
+
+    def _open(self, settings: ModelSettings) -> dict[str, Any]:
+        from daemon.engine.llama import Log  # noqa: PLC0415  as in _load
+        from daemon.engine.tuning import Tuner  # noqa: PLC0415  the same
+
+        self._log = self._log or Log(sys.stderr.write)
+        try:
+            self._tuner = Tuner.open(settings, self._choose_format, self._log, self._flag)
+        except self._refusals as refusal:
+            raise ModelRefused(f"{settings.path} is refused: {refusal}") from None
+        return asdict(self._tuner.opened)
 
 
 def report_fault(error: BaseException) -> None:

@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 0.3  # what a menu may take to open
 async def actions(session: Session, params: Any) -> list[types.CodeAction]:
     """Answer the request; raises JsonRpcInvalidParams when uri or range is missing."""
     uri, position = require_uri(params), require_position(params, "range", "start")
+    session.recorded.cursor(uri, None, position)
     if not _wanted(member(params, "context", "only")):
         return []
     prediction = session.predictor.known(uri)

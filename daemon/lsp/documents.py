@@ -62,13 +62,19 @@ class Documents:
         """The open document, None when there is none."""
         return self._open.get(uri)
 
-    def open(self, uri: str, language_id: str, version: int, text: str) -> None:
+    @property
+    def all_open(self) -> tuple[OpenDocument, ...]:
+        """Every open document."""
+        return tuple(self._open.values())
+
+    def open(self, uri: str, language_id: str, version: int, text: str) -> OpenDocument:
         """Start following a text; opening again replaces it."""
         path = path_of(uri)
         shown = self._displayed(path)
         self._paths_displayed.setdefault(shown, set()).add(path)
         document = self._editing.open(uri, text, path=shown, version=version, language_id=language_id)
-        self._open[uri] = OpenDocument(uri, path, language_id, document)
+        opened = self._open[uri] = OpenDocument(uri, path, language_id, document)
+        return opened
 
     def change(self, uri: str, version: int | None, changes: Sequence[ContentChange]) -> list[AppliedEdit]:
         """Apply one notification's changes; raises KeyError when the document is not open."""
@@ -112,14 +118,15 @@ class Documents:
 
     def refusal(self, document: OpenDocument, settings: Settings) -> str:
         """Why there is no prediction in this document, empty when there may be."""
-        if not settings.enabled:
-            return "predictions are switched off"
-        if document.language_id and document.language_id in settings.disabled_languages:
-            return f"predictions are off for the language {document.language_id}"
         if document.text.sync_state is SyncState.UNSYNCED:
-            return "the editor's text and ours may differ; reopen the file"
+            return _switched_off(document, settings) or "the editor's text and ours may differ; reopen the file"
+        return self.exclusion(document, settings)
+
+    def exclusion(self, document: OpenDocument, settings: Settings) -> str:
+        """Why this document is left alone whether or not we know its text, empty when it is not."""
         return (
-            self._path_refusal(document.path, settings)
+            _switched_off(document, settings)
+            or self._path_refusal(document.path, settings)
             or text_reason(
                 document.text,
                 max_file_bytes=settings.max_file_bytes,
@@ -127,6 +134,11 @@ class Documents:
             )
             or ""
         )
+
+    def path_in_workspace(self, document: OpenDocument) -> str:
+        """Relative to its workspace folder, outside of one only its name: for who need not know where that is."""
+        folder, path = self._folder_of(document.path), PurePosixPath(document.path)
+        return path.name if folder is None else str(path.relative_to(folder))
 
     def _path_refusal(self, path: str, settings: Settings) -> str:
         for folder in settings.disabled_folders:
@@ -148,6 +160,14 @@ class Documents:
         """Relative to its workspace folder; outside of one the whole path, so that names stay apart."""
         folder = self._folder_of(path)
         return path.lstrip("/") if folder is None else str(PurePosixPath(path).relative_to(folder))
+
+
+def _switched_off(document: OpenDocument, settings: Settings) -> str:
+    if not settings.enabled:
+        return "predictions are switched off"
+    if document.language_id and document.language_id in settings.disabled_languages:
+        return f"predictions are off for the language {document.language_id}"
+    return ""
 
 
 def path_of(uri: str) -> str:

@@ -34,6 +34,7 @@ async def complete(session: Session, params: Any) -> types.InlineCompletionList:
         optional_version(params),
         require_position(params, "position"),
     )
+    session.recorded.cursor(uri, version, position)
     selected = _selected(params)
     asked = session.documents.find(uri)
     if version is None and asked is not None:

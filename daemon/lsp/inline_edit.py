@@ -30,6 +30,7 @@ async def suggest(session: Session, params: Any) -> dict[str, Any]:
     )
     session.announcer.hear_copilot()
     take_attached(session, uri, params)
+    session.recorded.cursor(uri, version, position)
     found = await session.predictor.predict(uri, version, position)
     document = session.documents.find(uri)
     if found is not None and document is not None and session.offers.was_rejected(found, document):

@@ -52,7 +52,8 @@ class _Ahead:
     text: FrozenText
     cursor: Position
     first_row: int
-    version: int | None = None  # of the document, once it has this text
+    version: int | None = None  # of the document, while it has this text
+    is_away: bool = False  # something else was typed, which may be taken back
 
 
 class PastAnswers:
@@ -70,11 +71,15 @@ class PastAnswers:
         """The engine is asked about ``moment``; the document is as it will be answered about."""
         self._remember(moment, _Question(FrozenText.of(document), cursor, self._changes))
 
-    def hold(self, prediction: Prediction, moment: Moment, document: Document, cursor: Position) -> None:
-        """The engine's prediction for the text as it is."""
+    def hold(self, prediction: Prediction, moment: Moment, document: Document, cursor: Position) -> Prediction:
+        """The engine's prediction for the text as it is; returns it, with its earlier id where it is known already."""
+        known = self.known(document)
+        if known is not None and known.edits == prediction.edits:
+            prediction = replace(prediction, id=known.id)
         asked = self._questions.get(moment)
         text = FrozenText.of(document) if asked is None or asked.text.version != document.version else asked.text
         self._first = self._held = _Held(prediction, _Question(text, cursor, self._changes))
+        return prediction
 
     def hold_late(self, prediction: Prediction, moment: Moment, document: Document) -> Prediction | None:
         """What the engine's prediction for the text of ``moment`` has become by now, None when nothing."""
@@ -98,9 +103,14 @@ class PastAnswers:
         if under_way is not None and under_way in self._questions:
             self._under_way = under_way
         question = None if self._under_way is None else self._questions.get(self._under_way)
-        if question is None or question.cursor is None or not may_still_hold(question.text, now, question.cursor):
+        if (
+            question is None
+            or question.cursor is None
+            or question.text.version == now.version  # a client that counts so: the moments could not be told apart
+            or not may_still_hold(question.text, now, question.cursor)
+        ):
             self._under_way = None
-        ahead = None if self._ahead is None else self._ahead.moment
+        ahead = None if self._ahead is None or self._ahead.is_away else self._ahead.moment
         return tuple(moment for moment in (self._under_way, ahead) if moment is not None)
 
     def known(self, document: Document) -> Prediction | None:
@@ -140,9 +150,9 @@ class PastAnswers:
         after, _ = accepted(prediction, document)
         self._ahead = _Ahead(moment, prediction.id, after, cursor, prediction.edits[0].range.start.line)
 
-    def is_ahead_of(self, prediction: Prediction) -> bool:
-        """Whether there is a look ahead that takes ``prediction``, or what it was before, as accepted."""
-        return self._ahead is not None and self._ahead.prediction_id == prediction.id
+    def ahead_of(self, prediction: Prediction) -> Moment | None:
+        """What was asked for the text with ``prediction``, or what it was before, accepted; None if nothing was."""
+        return self._ahead.moment if self._ahead is not None and self._ahead.prediction_id == prediction.id else None
 
     def ahead_for(self, version: int, cursor: Position) -> Moment | None:
         """The moment to ask for, if ``version`` is the text looked ahead to and the cursor is in what is new."""
@@ -155,15 +165,16 @@ class PastAnswers:
         ahead = self._ahead
         if ahead is None:
             return
-        on_the_way = (
-            self._held is not None
-            and self._held.prediction.id == ahead.prediction_id
-            and self._held.prediction.source in (Source.TYPED_INTO, Source.UNCHANGED)
-        )
+        ahead.version, ahead.is_away = None, False
         if now.all_rows == ahead.text.all_rows:
             ahead.version = now.version
             self._remember(ahead.moment, _Question(now, ahead.cursor, self._changes))
-        elif not on_the_way:
+        elif self._held is not None and self._held.prediction.id == ahead.prediction_id:
+            if self._held.prediction.source not in (Source.TYPED_INTO, Source.UNCHANGED):
+                self._ahead = None
+        elif self._first is not None and self._first.prediction.id == ahead.prediction_id:
+            ahead.is_away = True
+        else:
             self._ahead = None
 
     def _carried(self, held: _Held | None, now: FrozenText) -> _Held | None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from capture.editing.state import inputs_after
 from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, StillLoading
+from daemon.engine.messages import Counters
 from daemon.lsp.past_answers import PastAnswers, accepted, cursor_behind
 from daemon.lsp.status_notifications import StatusKind
 from daemon.prediction import Nothing, Prediction, Source, to_prediction
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from capture.editing.positions import Position
     from capture.inputs import PredictionInputs
-    from daemon.engine.messages import EngineAnswer
     from daemon.file_edits import Text
     from daemon.lsp.diagnostics import DiagnosticsStore
     from daemon.lsp.documents import Documents, OpenDocument
@@ -37,6 +37,24 @@ if TYPE_CHECKING:
     from daemon.scheduler import Answered
     from daemon.services import Services
     from daemon.settings import Settings
+
+
+ASKED_AGAIN = "asked again"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the answer to one question cost the engine.
+
+    ``question`` counts the session's questions. ``reused`` is empty where the engine worked for it; else it says how
+    the answer came about, as ``Source`` names it or ``ASKED_AGAIN``, and the counters and seconds are zero.
+    """
+
+    question: int
+    counters: Counters = field(default_factory=Counters)
+    confidence: float = 1.0
+    seconds: float = 0.0
+    reused: str = ""
 
 
 class Predictor:
@@ -56,8 +74,9 @@ class Predictor:
         self._diagnostics = diagnostics
         self._announcer = announcer
         self._editor_settings: Mapping[str, Any] = {}
+        self._questions = 0
         self._past: dict[str, PastAnswers] = {}  # of the documents the editor asked about, by uri
-        self.last_answer: EngineAnswer | None = None  # the engine's, whatever became of it
+        self.last_answer: Given | None = None  # to the last question that got one, an edit or none
         self.last_prediction: Prediction | None = None  # the last question's; its ``source`` says what it cost
 
     @property
@@ -79,6 +98,7 @@ class Predictor:
         ``version`` None means the version we have. Cancelling aborts the engine, unless the work ``lingers``.
         """
         self._services.status.count("requests", self._session_id)
+        self._questions += 1
         self.last_prediction = None
         document = self._ready(uri, version)
         if document is None:
@@ -119,7 +139,10 @@ class Predictor:
         document, past = self._documents.find(prediction.uri), self._past.get(prediction.uri)
         if document is None or past is None or document.version != prediction.version:
             return
-        if past.is_ahead_of(prediction) or prediction.rest or prediction.source is Source.MOVED:
+        if prediction.rest or prediction.source is Source.MOVED:
+            return
+        ahead = past.ahead_of(prediction)
+        if ahead is not None and self._services.scheduler.knows(ahead):
             return
         cursor = cursor_behind(prediction)
         moment = replace(self._moment(document, cursor), assumed=prediction.id)
@@ -132,6 +155,11 @@ class Predictor:
     def last_reason(self) -> str:
         """Why the last request got nothing, empty when it got something."""
         return self._services.status.last_reason(self._session_id)
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """What the session's questions came to and what they cost (``StatusBoard.totals``)."""
+        return self._services.status.totals(self._session_id)
 
     def explain(self, reason: str, uri: str = "") -> None:
         """Record why nothing is shown; an empty reason means that something was."""
@@ -166,6 +194,7 @@ class Predictor:
             return
         worth_finishing = past.text_changed(document.text, scheduler.under_way(self._session_id, uri))
         scheduler.outdate(self._session_id, uri, spare=worth_finishing)
+        scheduler.forget_answers(self._session_id, uri, spare=worth_finishing)
         if cursor is None or past.covers_next_question(document.text) or self._refusal(document):
             return
         ahead = past.ahead_for(document.version, cursor)
@@ -177,6 +206,7 @@ class Predictor:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._services.scheduler.outdate(self._session_id, uri)
+        self._services.scheduler.forget_answers(self._session_id, uri)
         self._past.pop(uri, None)
 
     def _ready(self, uri: str, version: int | None) -> OpenDocument | None:
@@ -208,6 +238,7 @@ class Predictor:
         prediction = past.reusable(document.text, cursor)
         if prediction is None or prediction.confidence < min_confidence(self.settings):
             return None
+        self._note_reuse(prediction.confidence, prediction.source)
         return prediction
 
     async def _late(self, document: OpenDocument, past: PastAnswers) -> Prediction | None:
@@ -222,9 +253,11 @@ class Predictor:
         then = past.text_of(moment)
         if answered is None or then is None or not self._is_current(document, version):
             return None
-        self.last_answer = answered.answer
         found = self._judged(answered, document.uri, then)
-        return None if isinstance(found, Nothing) else past.hold_late(found, moment, document.text)
+        fitting = None if isinstance(found, Nothing) else past.hold_late(found, moment, document.text)
+        if fitting is not None:
+            self._note_answer(moment, answered, fitting.source)
+        return fitting
 
     async def _asked(
         self, document: OpenDocument, past: PastAnswers, cursor: Position, *, lingers: bool
@@ -245,15 +278,27 @@ class Predictor:
                 deadline_seconds=self._deadline(),
                 lingers=lingers,
             )
-        self.last_answer = answered.answer
         if not self._is_current(document, version):
             return Nothing("the text changed before the answer came")
+        self._note_answer(moment, answered, ASKED_AGAIN)
         found = self._judged(answered, document.uri, document.text)
         if isinstance(found, Nothing):
             return found
-        found = replace(found, source=source)
-        past.hold(found, moment, document.text, cursor)
-        return found
+        return past.hold(replace(found, source=source), moment, document.text, cursor)
+
+    def _note_answer(self, moment: Moment, answered: Answered, otherwise: str) -> None:
+        """The engine's answer about ``moment`` is given; ``otherwise`` is how, if it was given before."""
+        answer = answered.answer
+        if answered.is_taken:
+            self._note_reuse(answer.confidence, otherwise)
+            return
+        self._services.scheduler.take(moment, answered)
+        self._services.status.count("answered_by_model", self._session_id)
+        self.last_answer = Given(self._questions, answer.counters, answer.confidence, answer.seconds)
+
+    def _note_reuse(self, confidence: float, how: str) -> None:
+        self._services.status.count("answered_by_reuse", self._session_id)
+        self.last_answer = Given(self._questions, confidence=confidence, reused=how)
 
     def _judged(self, answered: Answered, uri: str, text: Text) -> Prediction | Nothing:
         """What the answer says of the ``text`` it is about, unless it must not be shown."""
@@ -283,7 +328,7 @@ class Predictor:
 
         def make() -> PredictionInputs:
             held = past.known(document.text)
-            if held is None or not past.is_ahead_of(held):  # it was accepted before the engine had time
+            if held is None or past.ahead_of(held) is None:  # it was accepted before the engine had time
                 return self._seen(document, cursor)
             after, edit = accepted(held, document.text)
             before = self._seen(document, held.edits[0].range.start)

@@ -20,12 +20,14 @@ from daemon.lsp.offers import Offers
 from daemon.lsp.outgoing import Outgoing
 from daemon.lsp.predicting import Predictor
 from daemon.lsp.protocol import LenientProtocol, Lifecycle
+from daemon.lsp.recorded_window import RecordedWindow
 from daemon.lsp.router import NOTIFICATIONS, REQUESTS
 from daemon.lsp.status_notifications import Announcer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from daemon.prediction import Prediction
     from daemon.services import Services
 
 READ_BYTES = 64 * 1024
@@ -50,8 +52,9 @@ class Session:
         self.announcer = Announcer(self.protocol)
         self.documents = Documents()
         self.diagnostics = DiagnosticsStore()
-        self.offers = Offers(self.id, services.status, self.documents.accepted)
+        self.offers = Offers(self.id, services.status, self._accepted)
         self.predictor = Predictor(self.id, services, self.documents, self.diagnostics, self.announcer)
+        self.recorded = RecordedWindow(self.id, services, self.documents, lambda: self.predictor.settings)
         services.status.open_session(self.id)
 
     def begin(self, client: ClientTraits, editor_settings: Mapping[str, Any]) -> None:
@@ -108,7 +111,12 @@ class Session:
         if tasks:
             await asyncio.wait(tasks)
         self.announcer.close()
+        self.recorded.leave()
         self._services.status.close_session(self.id)
+
+    def _accepted(self, prediction: Prediction) -> None:
+        self.documents.accepted(prediction)
+        self.recorded.accepted(prediction)
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: Services) -> int:

@@ -1,7 +1,20 @@
 """``foretype/status``: why this window's last request got nothing, and what the last answer cost.
 
-For fronts, the demo and the benchmark. ``last`` is the engine's last answer, whatever became of it; ``source`` says
-how the last question was answered (`daemon.prediction.Source`), as a reused prediction costs the engine nothing.
+For fronts, the demo and the benchmark; everything is about this window alone. The result:
+
+- ``reason``: why the last question got nothing; empty after a prediction.
+- ``source``: how the last question's prediction came about (`daemon.prediction.Source`), None without one.
+- ``last``: the latest answer, be it an edit or none, or None before the first. A question that was given up or refused
+  is not answered, and leaves it as it is. Its members: ``question`` (which of the window's questions, from 1),
+  ``counters`` and ``seconds`` (what it cost the engine, see `daemon.engine.messages`; zero where it was reused),
+  ``confidence``, and ``reused``. That is empty where the engine worked for this question; ``asked again`` where the
+  same was asked before; else what an earlier prediction has become, as `daemon.reuse` finds out: ``typed into``,
+  ``moved`` (rebased over edits elsewhere), ``rest`` (the next part of an answer of which one part was accepted) or
+  ``unchanged`` (what was typed since was taken back).
+- ``totals`` since the window opened: the questions ``asked``, of these ``answered_by_model`` and ``answered_by_reuse``;
+  what the engine did for them, guesses at the next question included: ``predictions``, of these ``aborted`` and
+  ``taken``, ``tokens_evaluated``, of these ``tokens_in_vain`` (`daemon.status.Work` says what exactly that is); and
+  under ``ahead`` the same five for what was computed as if a prediction were accepted, which is in none of the others.
 """
 
 from __future__ import annotations
@@ -14,16 +27,12 @@ if TYPE_CHECKING:
 
 
 async def status(session: Session, _params: Any) -> dict[str, Any]:
-    """The reason (empty after a prediction), the last answer's counters and where the prediction came from, or None."""
-    predicted = session.predictor.last_prediction
-    answer = session.predictor.last_answer
-    last = (
-        None
-        if answer is None
-        else {"counters": asdict(answer.counters), "confidence": answer.confidence, "seconds": answer.seconds}
-    )
+    """The four members that this module describes."""
+    predictor = session.predictor
+    predicted, answer = predictor.last_prediction, predictor.last_answer
     return {
-        "reason": session.predictor.last_reason,
-        "last": last,
+        "reason": predictor.last_reason,
         "source": None if predicted is None else predicted.source.value,
+        "last": None if answer is None else asdict(answer),
+        "totals": predictor.totals,
     }

@@ -30,9 +30,10 @@ def did_open(session: Session, params: Any) -> None:
     language_id = member(params, "textDocument", "languageId")
     if session.documents.find(uri) is not None:
         did_close(session, params)
-    session.documents.open(
+    document = session.documents.open(
         uri, language_id if isinstance(language_id, str) else "", optional_version(params) or 0, text
     )
+    session.recorded.opened(document)
 
 
 def did_change(session: Session, params: Any) -> None:
@@ -47,7 +48,9 @@ def did_change(session: Session, params: Any) -> None:
     except JsonRpcInvalidParams:
         session.documents.distrust(uri)
         session.predictor.text_changed(uri, None)
+        session.recorded.unreadable(uri)
         raise
+    session.recorded.changes(document, version, changes)
     edits = session.documents.change(uri, version, changes)
     session.offers.text_changed(document, edits)
     # Where the last change ended is where the cursor most likely is.
@@ -61,6 +64,7 @@ def did_close(session: Session, params: Any) -> None:
     session.offers.closed(uri)
     session.predictor.forget(uri)
     session.diagnostics.forget(uri)
+    session.recorded.closed(uri)
     session.documents.close(uri)
 
 

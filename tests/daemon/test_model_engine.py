@@ -26,6 +26,7 @@ class ScriptedEngine:
         self.state = EngineState.UNLOADED
         self.failure = ""
         self.model = None
+        self.tokens_evaluated = 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -36,6 +37,7 @@ class ScriptedEngine:
         assert deadline_seconds == 1
         self.events.append(f"begin {self.path}")
         await self.may_answer.wait()
+        self.tokens_evaluated += 10
         self.events.append(f"end {self.path}")
         return EngineAnswer(1, new_region_text=self.path)
 
@@ -123,3 +125,14 @@ async def test_closing_waits_for_a_replacement_under_way():
     bench.change(model="/two.gguf")
     await bench.engine.close()
     assert bench.events == ["close /one.gguf", "close /two.gguf"]
+
+
+async def test_what_was_evaluated_is_counted_over_all_models():
+    bench = Bench(model="/one.gguf")
+    await bench.predict()
+    for model, tokens in (("/two.gguf", 20), ("nothing", 20), ("/one.gguf", 30)):
+        bench.change(model=model)
+        await asyncio.sleep(0)
+        if model != "nothing":
+            assert await bench.predict() == model
+        assert bench.engine.tokens_evaluated == tokens

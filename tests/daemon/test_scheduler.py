@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -17,14 +18,17 @@ from daemon.scheduler import Moment, Scheduler, Superseded
 from daemon.status import StatusBoard
 
 
-def moment(session="a", uri="file:///x.py", version=1, column=0):
-    return Moment(session, uri, version, 0, column)
+def moment(session="a", uri="file:///x.py", version=1, column=0, assumed=""):
+    return Moment(session, uri, version, 0, column, assumed=assumed)
+
+
+def name_of(asked):
+    return f"{asked.session_id} {asked.uri} {asked.version} {asked.column_utf16}{asked.assumed}"
 
 
 def inputs_of(asked):
     """Inputs that name the moment they were made for."""
-    name = f"{asked.session_id} {asked.uri} {asked.version} {asked.column_utf16}"
-    return PredictionInputs(asked.uri, name, 0, ExcerptRanges({}))
+    return PredictionInputs(asked.uri, name_of(asked), 0, ExcerptRanges({}))
 
 
 class Windows:
@@ -37,6 +41,12 @@ class Windows:
         return asyncio.create_task(
             self.scheduler.predict(asked, lambda: inputs_of(asked), deadline_seconds=deadline_seconds, **options)
         )
+
+    async def answer(self, asked, **options):
+        """Ask, and answer an editor with what comes."""
+        answered = await self.ask(asked, **options)
+        self.scheduler.take(asked, answered)
+        return answered
 
     def guess(self, asked):
         self.scheduler.speculate(asked, lambda: inputs_of(asked), deadline_seconds=5.0)
@@ -390,26 +400,213 @@ async def test_a_session_that_leaves_takes_its_spared_work_with_it(windows, engi
     assert not windows.scheduler.knows(moment())
 
 
-class OneAtATime(ScriptedEngine):
-    """Fails when a prediction begins before the one before it ended."""
+async def test_spared_work_ends_where_another_window_waits(windows, engine):
+    engine.hold()
+    typed = windows.ask(moment("b"))
+    await engine.begun(1)
+    other = windows.ask(moment("a"))
+    await asyncio.sleep(0)
+    windows.scheduler.outdate("b", "file:///x.py", spare=[moment("b")])
+    with pytest.raises(Superseded):
+        await typed
+    await asyncio.wait_for(engine.begun(2), 5)
+    assert (engine.aborted, order(engine)[1]) == (1, name_of(moment("a")))
+    engine.release()
+    await other
 
-    working = False
+
+async def test_a_guess_whose_last_reader_left_ends_where_another_window_waits(windows, engine):
+    engine.hold()
+    windows.guess(moment("b"))
+    await engine.begun(1)
+    leaving, other = windows.ask(moment("b")), windows.ask(moment("a"))
+    await asyncio.sleep(0)
+    assert engine.aborted == 0
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await asyncio.wait_for(engine.begun(2), 5)
+    assert (engine.aborted, order(engine)[1]) == (1, name_of(moment("a")))
+    engine.release()
+    await other
+
+
+async def test_work_that_lingers_unbegun_comes_after_those_who_wait(windows, engine):
+    engine.hold()
+    first = windows.ask(moment("a"))
+    await engine.begun(1)
+    lingering = windows.ask(moment("b"), lingers=True)
+    await asyncio.sleep(0)
+    lingering.cancel()
+    await asyncio.wait([lingering])
+    waiting = windows.ask(moment("c"))
+    await asyncio.sleep(0)
+    engine.release()
+    await asyncio.gather(first, waiting)
+    await asyncio.wait_for(engine.begun(3), 5)
+    assert order(engine) == [name_of(moment(session)) for session in "acb"]
+
+
+# What was done, and what of it in vain; the scripted engine evaluates one token for each character of a moment's name
+
+TOKENS = len(name_of(moment()))
+
+
+def work(predictions=0, aborted=0, taken=0, tokens_in_vain=0):
+    evaluated = taken * TOKENS + tokens_in_vain
+    return {
+        "predictions": predictions,
+        "aborted": aborted,
+        "taken": taken,
+        "tokens_evaluated": evaluated,
+        "tokens_in_vain": tokens_in_vain,
+    }
+
+
+async def test_an_answer_is_taken_once_however_often_it_is_given(windows, status):
+    for _ in range(3):
+        await windows.answer(moment())
+    assert status.work.to_json() == {**work(predictions=1, taken=1), "ahead": work()}
+
+
+async def test_the_tokens_of_aborted_work_are_in_vain(windows, engine, status):
+    engine.hold()
+    windows.ask(moment(column=1))
+    await engine.begun(1)
+    newer = windows.ask(moment(column=2))
+    await engine.begun(2)
+    engine.release()
+    windows.scheduler.take(moment(column=2), await newer)
+    assert status.work.asked.to_json() == work(predictions=2, aborted=1, taken=1, tokens_in_vain=TOKENS)
+
+
+async def test_work_that_never_began_is_no_work(windows, engine, status):
+    engine.hold()
+    windows.ask(moment("a"))
+    await engine.begun(1)
+    waiting = [windows.ask(moment("b", column=column)) for column in range(5)]
+    await asyncio.sleep(0)
+    windows.scheduler.forget_session("b")
+    await asyncio.gather(*waiting, return_exceptions=True)
+    windows.scheduler.forget_session("a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert status.work.asked.to_json() == work(predictions=1, aborted=1, tokens_in_vain=TOKENS)
+    assert status.totals("b")["predictions"] == 0
+
+
+async def test_a_guess_is_in_vain_until_its_question_comes(windows, engine, status):
+    windows.guess(moment())
+    await engine.begun(1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert status.work.asked.to_json() == work(predictions=1, tokens_in_vain=TOKENS)
+    await windows.answer(moment())
+    assert status.work.asked.to_json() == work(predictions=1, taken=1)
+
+
+async def test_an_answer_that_was_waited_for_and_not_given_is_in_vain(windows, status):
+    await windows.ask(moment())
+    assert status.work.asked.to_json() == work(predictions=1, tokens_in_vain=TOKENS)
+
+
+@pytest.mark.parametrize("stop", [StopReason.DEADLINE, StopReason.ABORTED])
+async def test_work_that_was_cut_off_is_in_vain_though_its_asker_hears_of_it(windows, engine, status, stop):
+    engine.stop = stop
+    asked = windows.ask(moment())
+    if stop is StopReason.DEADLINE:
+        windows.scheduler.take(moment(), await asked)
+    else:
+        with pytest.raises(Superseded):
+            await asked
+    assert status.work.asked.to_json() == work(predictions=1, aborted=1, tokens_in_vain=TOKENS)
+
+
+async def test_a_dead_worker_is_a_prediction_in_vain(windows, engine, status):
+    engine.fails_with = WorkerDied("it died")
+    with pytest.raises(WorkerDied):
+        await windows.ask(moment())
+    assert status.work.asked.to_json() == work(predictions=1, tokens_in_vain=TOKENS)
+
+
+async def test_work_ahead_is_counted_apart(windows, engine, status):
+    ahead = moment(assumed="!")
+    windows.guess(ahead)
+    await engine.begun(1)
+    engine.hold()
+    windows.guess(moment(column=1, assumed="!"))
+    await engine.begun(2)
+    windows.scheduler.forget_session("b")
+    windows.scheduler.outdate("a", "file:///x.py")
+    engine.release()
+    assert status.work.asked.to_json() == work()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    in_vain = 2 * (TOKENS + 1)
+    assert status.work.ahead.to_json() == work(predictions=2, aborted=1, tokens_in_vain=in_vain)
+    await windows.answer(ahead)
+    assert status.work.ahead.to_json() == {
+        **work(2, 1, 1, in_vain),
+        "tokens_evaluated": in_vain,
+        "tokens_in_vain": in_vain // 2,
+    }
+    assert status.work.asked.to_json() == work()
+
+
+async def test_each_window_has_its_own_totals_and_the_board_all_of_them(windows, status):
+    await windows.answer(moment("a"))
+    await windows.answer(moment("b"))
+    await windows.answer(moment("b", column=1))
+    assert [status.totals(session)["taken"] for session in "abc"] == [1, 2, 0]
+    assert status.work.asked.taken == 3
+    status.close_session("a")
+    assert status.totals("a")["taken"] == 0
+    assert status.work.asked.taken == 3
+
+
+async def test_answers_about_a_text_that_is_gone_are_forgotten_but_not_what_is_spared_or_ahead(windows, engine):
+    kept = [moment(version=2), moment(version=1, assumed="!"), moment(uri="file:///y.py"), moment("b")]
+    for asked in (moment(), *kept):
+        await windows.ask(asked)
+    windows.scheduler.forget_answers("a", "file:///x.py", spare=[moment(version=2)])
+    assert [windows.scheduler.knows(asked) for asked in (moment(), *kept)] == [False, True, True, True, True]
+    await windows.ask(moment())
+    assert order(engine).count(name_of(moment())) == 2
+
+
+class OneAtATime(ScriptedEngine):
+    """Fails when a prediction begins before the one before it ended, or as a guess while somebody waits.
+
+    ``waited_for`` are the names of the moments that somebody waits for.
+    """
+
+    working_on = ""
+
+    def __init__(self, script, waited_for):
+        super().__init__(script)
+        self.waited_for = waited_for
 
     async def predict(self, inputs, *, deadline_seconds):
-        assert not self.working
-        self.working = True
+        assert not self.working_on
+        self.working_on = inputs.cursor_excerpt
+        self.check()
         try:
             return await super().predict(inputs, deadline_seconds=deadline_seconds)
         finally:
-            self.working = False
+            self.working_on = ""
 
+    def check(self):
+        """Who waits has the engine, or waits for somebody else who waits."""
+        assert not self.waited_for or self.working_on in self.waited_for
+
+
+TURNS = 10  # of the event loop, for one abort and the next beginning
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("type"), st.sampled_from("ab"), st.booleans()),
-        st.tuples(st.just("ask"), st.sampled_from("ab")),
+        st.tuples(st.just("ask"), st.sampled_from("ab"), st.booleans()),
         st.tuples(st.just("join"), st.sampled_from("ab")),
-        st.tuples(st.just("guess"), st.sampled_from("ab")),
+        st.tuples(st.just("guess"), st.sampled_from("ab"), st.sampled_from(["", "!"])),
         st.tuples(st.just("cancel"), st.integers(0, 4)),
         st.tuples(st.just("finish")),
     ),
@@ -424,6 +621,7 @@ class Typists:
         self.scheduler, self.engine, self.windows = scheduler, engine, Windows(scheduler)
         self.versions = dict.fromkeys("ab", 1)
         self.asked = []  # what was asked or joined, and the task that waits for it
+        self.taken = {}  # the answers that were given, by the names of their moments
         self.newest = {}  # session -> the task that waits for its present text
 
     def under_way(self, session):
@@ -435,18 +633,38 @@ class Typists:
         spare = [self.under_way(session)] if spares else []
         self.scheduler.outdate(session, "file:///x.py", spare=spare)
 
-    def ask(self, session):
+    def ask(self, session, lingers):
         asked = moment(session, version=self.versions[session])
-        self.newest[session] = self.windows.ask(asked)
-        self.asked.append((asked, self.newest[session]))
+        self.newest[session] = self.wait(
+            asked,
+            lambda: self.scheduler.predict(asked, lambda: inputs_of(asked), deadline_seconds=5.0, lingers=lingers),
+        )
 
     def join(self, session):
         running = self.under_way(session)
         if running is not None:
-            self.asked.append((running, asyncio.create_task(self.scheduler.join(running))))
+            self.wait(running, lambda: self.scheduler.join(running))
 
-    def guess(self, session):
-        self.windows.guess(moment(session, version=self.versions[session]))
+    def wait(self, asked, ask):
+        """Put a question about ``asked`` in a task of its own and take what comes."""
+
+        async def waiting():
+            name = name_of(asked)
+            self.engine.waited_for[name] += 1
+            try:
+                answered = await ask()
+            finally:
+                self.engine.waited_for -= Counter([name])
+            if answered is not None:
+                self.scheduler.take(asked, answered)
+                self.taken[name] = answered
+            return answered
+
+        self.asked.append((asked, asyncio.create_task(waiting())))
+        return self.asked[-1][1]
+
+    def guess(self, session, assumed):
+        self.windows.guess(moment(session, version=self.versions[session], assumed=assumed))
 
     def cancel(self, back):
         if back < len(self.asked):
@@ -467,23 +685,39 @@ class Typists:
                 assert task.result() is None or task.result().inputs == inputs_of(asked)
 
 
+def check_totals(workload, engine, taken):
+    """Each token that the engine evaluated is counted once, and is in vain unless its answer was given."""
+    both = workload.asked + workload.ahead
+    assert (both.predictions, both.aborted) == (len(engine.asked), engine.aborted)
+    assert both.tokens_evaluated == engine.tokens_evaluated
+    assert workload.ahead.tokens_evaluated == sum(len(name) for name in order(engine) if name.endswith("!"))
+    assert both.taken == len(taken)
+    assert both.tokens_taken == sum(map(len, taken))
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps)
 def test_whatever_is_typed_asked_and_spared_each_question_ends_with_its_answer_or_is_superseded(script):
-    """And the question about the present text always with its answer, unless its reader left."""
+    """And the question about the present text always with its answer, unless its reader left.
+
+    The engine never works on a guess while somebody waits, and every token it evaluates is counted.
+    """
 
     async def play():
-        engine = OneAtATime(lambda inputs: inputs.cursor_excerpt)
+        engine = OneAtATime(lambda inputs: inputs.cursor_excerpt, Counter())
         engine.state = EngineState.READY
         engine.hold()
-        scheduler = Scheduler(engine, status=StatusBoard())
+        status = StatusBoard()
+        scheduler = Scheduler(engine, status=status)
         typists = Typists(scheduler, engine)
         for name, *arguments in script:
             getattr(typists, name)(*arguments)
-            for _ in range(3):
+            for _ in range(TURNS):
                 await asyncio.sleep(0)
+            engine.check()
         if typists.asked:
             await typists.end()
         await scheduler.close()
+        check_totals(status.work, engine, typists.taken)
 
     asyncio.run(play())

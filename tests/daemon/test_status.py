@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 
-from daemon.status import StatusBoard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.status import StatusBoard, Work
 
 
 def test_a_fresh_board_is_ready_for_json():
@@ -12,6 +16,7 @@ def test_a_fresh_board_is_ready_for_json():
     assert snapshot["sessions"] == {}
     assert snapshot["latency_ms"] is None
     assert set(snapshot["counts"].values()) == {0}
+    assert set(snapshot["work"].pop("ahead").values()) == set(snapshot["work"].values()) == {0}
 
 
 def test_counts_are_kept_for_the_hub_and_for_each_session():
@@ -49,3 +54,34 @@ def test_latency_percentiles_are_of_the_latest_predictions():
     for milliseconds in range(1, 1001):
         board.latency(milliseconds / 1000)
     assert board.snapshot()["latency_ms"] == {"p50": 900.5, "p90": 980.1, "p99": 998.01}
+
+
+works = st.builds(Work, *[st.integers(0, 1000)] * 5)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["1", "2", "gone"]), works, st.booleans())))
+def test_work_is_summed_up_for_the_hub_and_for_each_session_and_ahead_apart(done):
+    board = StatusBoard()
+    board.open_session("1")
+    board.open_session("2")
+    for session, work, ahead in done:
+        board.worked(session, work, ahead=ahead)
+
+    def summed(ahead, *sessions):
+        tuples = [astuple(work) for session, work, is_ahead in done if session in sessions and is_ahead is ahead]
+        return tuple(map(sum, zip(*tuples, strict=True))) or (0,) * 5
+
+    for found, sessions in ((board.work.to_json(), ("1", "2", "gone")), (board.totals("1"), ("1",))):
+        for of, ahead in ((found, False), (found["ahead"], True)):
+            predictions, aborted, taken, evaluated, of_taken = summed(ahead, *sessions)
+            assert (of["predictions"], of["aborted"], of["taken"]) == (predictions, aborted, taken)
+            assert (of["tokens_evaluated"], of["tokens_in_vain"]) == (evaluated, evaluated - of_taken)
+    snapshot = board.snapshot()
+    assert snapshot["work"] == board.work.to_json()
+    assert snapshot["sessions"]["2"]["work"]["taken"] == board.totals("2")["taken"]
+
+
+def test_a_session_that_left_has_no_totals():
+    board = StatusBoard()
+    board.count("requests", "gone")
+    assert board.totals("gone")["asked"] == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,11 +83,8 @@ def output_weights(output: np.ndarray, tokens: list[str], model: TinyModel) -> n
 
 def write_model(path: Path, model: TinyModel) -> Path:
     tokens, types = vocabulary()
-    random = np.random.default_rng(model.seed)
+    weights = random_weights(model.seed)
     width, inner = model.width, 2 * model.width
-
-    def weights(rows: int, columns: int) -> np.ndarray:
-        return (random.standard_normal((rows, columns)) * 2 / np.sqrt(columns)).astype(np.float32)
 
     writer = gguf.GGUFWriter(str(path), model.architecture)
     writer.add_name("tiny")
@@ -100,13 +98,7 @@ def write_model(path: Path, model: TinyModel) -> Path:
     writer.add_head_count(width // HEAD_WIDTH)
     writer.add_head_count_kv(width // HEAD_WIDTH)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    writer.add_token_merges(list(MERGED_PAIRS))
-    writer.add_eos_token_id(tokens.index("<|endoftext|>") if model.end_token is None else model.end_token)
-    writer.add_add_bos_token(False)
+    add_tokenizer(writer, tokens, types, tokens.index("<|endoftext|>") if model.end_token is None else model.end_token)
 
     output = output_weights(weights(len(tokens), width), tokens, model)
     writer.add_tensor("token_embd.weight", weights(len(tokens), width) * 4)
@@ -122,6 +114,65 @@ def write_model(path: Path, model: TinyModel) -> Path:
         writer.add_tensor(f"blk.{layer}.ffn_gate.weight", weights(inner, width))
         writer.add_tensor(f"blk.{layer}.ffn_up.weight", weights(inner, width))
         writer.add_tensor(f"blk.{layer}.ffn_down.weight", weights(width, inner))
+    return finished(writer, path)
+
+
+def write_recurrent_model(path: Path, width: int = 64, layers: int = 2) -> Path:
+    """A mamba: its memory is one state for each sequence, not cells."""
+    tokens, types = vocabulary()
+    weights = random_weights(seed=1)
+    inner, state, rank, convolution = 2 * width, 16, 4, 4
+    writer = gguf.GGUFWriter(str(path), "mamba")
+    writer.add_string("foretype.prompt_format", "plain")
+    writer.add_context_length(1024)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_ssm_conv_kernel(convolution)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    add_tokenizer(writer, tokens, types, tokens.index("<|endoftext|>"))
+    writer.add_tensor("token_embd.weight", weights(len(tokens), width) * 4)
+    writer.add_tensor("output.weight", output_weights(weights(len(tokens), width), tokens, TinyModel()))
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    for layer in range(layers):
+        tensors = {
+            "attn_norm.weight": np.ones(width, np.float32),
+            "ssm_in.weight": weights(2 * inner, width),
+            "ssm_conv1d.weight": weights(inner, convolution),
+            "ssm_conv1d.bias": np.zeros(inner, np.float32),
+            "ssm_x.weight": weights(rank + 2 * state, inner),
+            "ssm_dt.weight": weights(inner, rank),
+            "ssm_dt.bias": np.zeros(inner, np.float32),
+            "ssm_a": -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1)),
+            "ssm_d": np.ones(inner, np.float32),
+            "ssm_out.weight": weights(width, inner),
+        }
+        for name, tensor in tensors.items():
+            writer.add_tensor(f"blk.{layer}.{name}", tensor)
+    return finished(writer, path)
+
+
+def random_weights(seed: int) -> Callable[[int, int], np.ndarray]:
+    """A function that makes one matrix after the other."""
+    random = np.random.default_rng(seed)
+    return lambda rows, columns: (random.standard_normal((rows, columns)) * 2 / np.sqrt(columns)).astype(np.float32)
+
+
+def add_tokenizer(writer: gguf.GGUFWriter, tokens: list[str], types: list[int], end_token: int) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(list(MERGED_PAIRS))
+    writer.add_eos_token_id(end_token)
+    writer.add_add_bos_token(False)
+
+
+def finished(writer: gguf.GGUFWriter, path: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -154,6 +205,12 @@ def tiny_model(build_model: Callable[..., Path]) -> Path:
 def slow_model(build_model: Callable[..., Path]) -> Path:
     """A model large enough that a long prompt or answer takes seconds."""
     return build_model(width=256, layers=6, context_tokens=8192)
+
+
+@pytest.fixture(scope="session")
+def recurrent_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose memory is a state: part of what it read cannot be taken back."""
+    return write_recurrent_model(tmp_path_factory.mktemp("recurrent") / "mamba.gguf")
 
 
 @pytest.fixture(scope="session")
@@ -297,3 +354,22 @@ async def open_client(tiny_model: Path):
 def plain_worker_command() -> tuple[str, ...]:
     """The command of a worker with the plain format."""
     return PLAIN_WORKER
+
+
+@pytest.fixture(scope="session")
+def surprise() -> Callable[[Sequence[int], np.ndarray], float]:
+    """``surprise(tokens, probabilities)``: how far counts are from what is expected.
+
+    Chi-square in standard deviations, rare tokens taken together.
+    """
+
+    def measure(tokens: Sequence[int], probabilities: np.ndarray) -> float:
+        counts = np.bincount(tokens, minlength=len(probabilities))
+        expected = probabilities * len(tokens)
+        often = expected >= 5
+        observed = [*counts[often], counts[~often].sum()]
+        wanted = [*expected[often], max(expected[~often].sum(), 1.0)]
+        chi_square = sum((one - other) ** 2 / other for one, other in zip(observed, wanted, strict=True))
+        return (chi_square - len(wanted)) / math.sqrt(2 * len(wanted))
+
+    return measure

@@ -1,7 +1,8 @@
 """The real worker with a prompt format that tests can steer: ``python -m tests.daemon.engine.plain_worker FD``.
 
 The prompt is the excerpt, the new region is the answer; budget, stop markers and faults come as JSON in the
-inputs' ``repo_url``. While it loads, it prints to standard output in every way a library could.
+inputs' ``repo_url``. While it loads, it prints to standard output in every way a library could; asked for the format
+``endless`` it never ends loading.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from capture.inputs import PredictionInputs, Span
@@ -52,6 +54,8 @@ def choose_format(setting: str, metadata: Mapping[str, str], file_name: str) -> 
     ctypes.CDLL(None).puts(b"noise from C")
     ctypes.CDLL(None).fflush(None)
     print("noise from Python", flush=True)
+    if setting == "endless":
+        threading.Event().wait()
     name = setting or metadata.get("foretype.prompt_format", "")
     if name != "plain":
         raise UnknownFormat(f"unknown prompt format {name!r}; known formats: plain")

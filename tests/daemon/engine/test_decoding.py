@@ -77,6 +77,28 @@ def test_every_answer_equals_plain_greedy_decoding_whatever_was_asked_before(
         assert counters.tokens_evaluated + counters.tokens_reused == len(prompt) + budget - 1
 
 
+@given(budget=st.integers(2, 12), part=st.floats(0.05, 1.2), drafted=st.booleans())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_answer_is_given_up_with_the_token_that_makes_it_too_unsure(open_bench, tiny_model, budget, part, drafted):
+    """The text up to there is that of the whole answer, and the next question is answered as ever."""
+    bench = open_bench(tiny_model)
+    prompt = bench.model.tokenize(PROMPT)
+    bench.decoder.cache.clear()
+    drafts = [plain_tokens(bench, prompt, budget)] if drafted else ()
+    whole = bench.decoder.decode(request(prompt, budget=budget))
+    limit = part * whole.log_probability
+
+    given_up = bench.decoder.decode(DecodeRequest(prompt, (), budget, drafts, least_log_probability=limit))
+
+    assert whole.answer.startswith(given_up.answer)
+    assert (given_up.stop is StopReason.UNSURE) is (given_up.counters.answer_tokens < budget)
+    assert (given_up.stop is StopReason.UNSURE) <= (given_up.log_probability < limit)
+    if part > 1:
+        assert given_up.answer == whole.answer
+    again = bench.decoder.decode(request(prompt, budget=budget))
+    assert again.answer == whole.answer
+
+
 def test_the_same_prompt_again_evaluates_one_prompt_token(open_bench, tiny_model):
     bench = open_bench(tiny_model, batch_tokens=16)
     prompt = bench.model.tokenize(PROMPT)

@@ -14,6 +14,7 @@ import pytest
 
 from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, Span
 from daemon.engine.api import EngineState
+from daemon.engine.client import LOAD_SECONDS, LOAD_SECONDS_PER_GB, load_limit_seconds
 from daemon.engine.errors import (
     DeadlineExceeded,
     EngineError,
@@ -72,6 +73,13 @@ async def until_busy(process_id: int, seconds: float = 0.03) -> None:
             await asyncio.sleep(0.005)
 
 
+async def until_childless() -> None:
+    """Return once no process that this one started is left."""
+    async with asyncio.timeout(20):
+        while psutil.Process().children():  # noqa: ASYNC110  the processes are the client's own
+            await asyncio.sleep(0.005)
+
+
 async def test_the_first_prediction_loads_the_model_and_the_next_reuses_its_prompt(open_client, moment):
     client = open_client()
     states = States(client)
@@ -126,6 +134,25 @@ async def test_cancelling_frees_the_engine_and_keeps_what_was_evaluated(
     assert answer.counters.tokens_reused > 0
     assert client.process_id == worker
     assert not [record for record in caplog.records if "failed" in record.getMessage()]
+
+
+async def test_what_a_cancelled_prediction_had_evaluated_is_counted(open_client, slow_model, moment):
+    client = open_client(slow_model)
+    await client.ready()
+    assert client.tokens_evaluated == 0  # what loading evaluates is no prediction
+    whole = await client.predict(moment("x = 1\n", budget=3), deadline_seconds=LONG_SECONDS)
+    assert client.tokens_evaluated == whole.counters.tokens_evaluated > 0
+    prompt = "def " * 3500
+    task = asyncio.create_task(client.predict(moment(prompt, budget=1), deadline_seconds=LONG_SECONDS))
+    await until_busy(client.process_id, seconds=0.3)
+    task.cancel()
+    await asyncio.wait({task})
+    of_cancelled = client.tokens_evaluated - whole.counters.tokens_evaluated
+
+    assert task.cancelled()
+    again = await client.predict(moment(prompt[:2000], budget=1), deadline_seconds=LONG_SECONDS)
+    assert of_cancelled >= again.counters.tokens_reused > 0
+    assert client.tokens_evaluated - whole.counters.tokens_evaluated - of_cancelled == again.counters.tokens_evaluated
 
 
 async def test_an_abort_never_reaches_the_next_request(open_client, moment):
@@ -271,6 +298,38 @@ async def test_a_prediction_does_not_wait_longer_for_the_model_than_for_an_answe
 
     answer = await client.predict(moment("def ", budget=1), deadline_seconds=LONG_SECONDS)
     assert answer.counters.answer_tokens == 1
+
+
+async def test_loading_that_never_ends_is_given_up_with_cause_and_cure_and_another_model_loads(
+    open_client, tiny_model, moment
+):
+    client = open_client(load_limit=lambda settings: 0.5 if settings.prompt_format == "endless" else LONG_SECONDS)
+    endless = ModelSettings(str(tiny_model), prompt_format="endless", threads=1)
+    await client.reload(endless)
+    with pytest.raises(StillLoading):
+        await client.predict(moment("def "), deadline_seconds=0.01)
+    with pytest.raises(EngineError, match=r"tiny.* was not loaded within 0\.5 s") as given_up:
+        await asyncio.wait_for(client.ready(), LONG_SECONDS)
+
+    assert client.state is EngineState.FAILED
+    assert client.failure == str(given_up.value)
+    for cause_or_cure in ("drive that does not answer", "too little memory", "foretype model use", "restarted"):
+        assert cause_or_cure in client.failure
+    await until_childless()
+    with pytest.raises(EngineError, match="was not loaded"):  # it is not tried again with each question
+        await client.predict(moment("def "), deadline_seconds=LONG_SECONDS)
+    assert not psutil.Process().children()
+    await client.reload(ModelSettings(str(tiny_model), threads=1))
+    assert (await client.predict(moment("def ", budget=1), deadline_seconds=LONG_SECONDS)).counters.answer_tokens == 1
+
+
+def test_a_larger_file_may_take_longer_to_load_and_a_missing_one_has_a_limit_too(tiny_model, tmp_path):
+    large = tmp_path / "large.gguf"
+    large.touch()
+    os.truncate(large, 10**10)  # sparse
+    paths = (tmp_path / "missing.gguf", tiny_model, large)
+    limits = [load_limit_seconds(ModelSettings(str(path))) for path in paths]
+    assert limits == [LOAD_SECONDS, LOAD_SECONDS, LOAD_SECONDS + 10 * LOAD_SECONDS_PER_GB]
 
 
 def damaged(path, build_model, tmp_path):

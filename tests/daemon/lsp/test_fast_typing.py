@@ -24,7 +24,7 @@ class TickingEngine:
     def __init__(self):
         self.script = lambda _inputs: None
         self.state, self.failure, self.model = EngineState.READY, "", None
-        self.asked, self.finished, self.aborted = [], 0, 0
+        self.asked, self.finished, self.aborted, self.tokens_evaluated = [], 0, 0, 0
         self._running = None
 
     def tick(self):

@@ -28,6 +28,37 @@ async def test_the_result_of_copilot_inline_edit_is_an_object_with_edits_never_n
     assert await editor.inline_edits(0, 0, uri="file:///b.py") == []
 
 
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_document_that_is_opened_again_is_not_predicted_from_what_it_was(editor, engine, closes):
+    """Editors count versions from the beginning again, so the version alone does not tell the texts apart."""
+    engine.script = replacing("old", "new")
+    editor.open("x = old\n")
+    assert len(await editor.inline_edits(0, 0)) == 1
+    if closes:
+        editor.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+    editor.open("# a comment\ny = 1\nold\n")
+    [edit] = await editor.inline_edits(0, 0)
+    assert (edit["range"]["start"]["line"], edit["text"]) == (2, "new")
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_a_whole_text_with_a_version_that_was_there_before_is_predicted_from_as_it_is(editor, engine, under_way):
+    engine.script = replacing("old", "new")
+    editor.open("x = old\n")
+    if under_way:
+        engine.hold()
+        editor.ask_inline_edit(0, 0)
+        await engine.begun(1)
+    else:
+        assert len(await editor.inline_edits(0, 0)) == 1
+    editor.change(1, {"text": "# a comment\nx = old\n"})
+    asked = editor.ask_inline_edit(0, 0)
+    await editor.alive()
+    engine.release()
+    [edit] = (await editor.answer(asked))["edits"]
+    assert (edit["range"]["start"]["line"], edit["text"]) == (1, "new")
+
+
 @pytest.mark.parametrize("version", [0, 1, 4711])
 async def test_an_edit_carries_the_version_that_was_asked_about(editor, version):
     editor.open("old_name = 1\n", version=version)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import pytest
 
 from daemon.engine.api import EngineState
@@ -152,6 +155,82 @@ async def test_typing_towards_an_acceptance_keeps_what_is_computed_as_if_it_were
     await completed.inline_edits(0, len(text), version=15)
     assert times_asked(engine, text + "\n") == 1
     assert engine.aborted == 0
+
+
+class Accepting:
+    """A window in which one line is completed over and over; ``given`` are the ids of all that was shown."""
+
+    GOAL = "x = compute(items)"
+    LOOKED_AT = f"{GOAL}\n"  # what is asked for when a prediction is taken as accepted
+
+    def __init__(self, editor):
+        self.editor, self.line, self.version, self.given = editor, "x = ", 1, set()
+        editor.open(f"{self.line}\n")
+
+    async def change(self, line):
+        self.version += 1
+        self.editor.change(self.version, {"range": at(0, 0, len(self.line)), "text": line})
+        self.line = line
+        await self.editor.alive()
+
+    async def ask(self):
+        self.given.update(ids(await self.editor.inline_edits(0, len(self.line), version=self.version)))
+        await self.editor.alive()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_each_shown_prediction_is_looked_ahead_of_once_however_often_it_is_given(editor, engine, seed):
+    """Typed into, left and come back to, asked for again through both surfaces; never accepted."""
+    engine.script = Completing(Accepting.GOAL)
+    chance = random.Random(seed)
+    person = Accepting(editor)
+    await person.ask()
+    for _ in range(60):
+        match chance.randrange(5):
+            case 0 if Accepting.GOAL.startswith(person.line) and len(person.line) < len(Accepting.GOAL) - 1:
+                await person.change(Accepting.GOAL[: len(person.line) + 1])
+            case 1 if len(person.line) > 4:
+                await person.change(person.line[:-1])
+            case 2:
+                await person.change(person.line + "z")
+            case 3:
+                person.given.update(ids(await editor.ghost_texts(0, len(person.line))))
+            case _:
+                await person.ask()
+    assert 0 < times_asked(engine, Accepting.LOOKED_AT) <= len(person.given)
+
+
+async def test_what_was_looked_ahead_to_is_still_there_when_a_slip_was_taken_back(editor, engine):
+    wanted = {"a = 1\n": "a = 1\nb = 2\n", "a = 1\nb = 2\n": "a = 1\nb = 2\nc = 3\n"}
+    engine.script = lambda inputs: wanted.get(inputs.cursor_excerpt)
+    editor.open("a = 1\n")
+    [first] = await editor.inline_edits(0, 5)
+    await engine.begun(2)
+    editor.change(2, insertion(0, 5, "z"))
+    assert await editor.inline_edits(0, 6, version=2) == []
+    editor.change(3, {"range": at(0, 5, 6), "text": ""})
+    [again] = await editor.inline_edits(0, 5, version=3)
+    assert ids([again]) == ids([first])
+    editor.change(4, {"range": again["range"], "text": again["text"]})
+    [second] = await editor.inline_edits(1, 5, version=4)
+    assert second["text"] == "\nc = 3"
+    assert times_asked(engine, "a = 1\nb = 2\n") == 1
+
+
+async def test_a_look_ahead_that_a_slip_cut_short_begins_again_when_that_is_taken_back(editor, engine):
+    complete = Completing("x = compute(items)")
+    engine.script = lambda inputs: engine.hold() or complete(inputs)  # what follows the answer has to wait
+    editor.open("x = \n")
+    await editor.inline_edits(0, 4)
+    await engine.begun(2)
+    editor.change(2, insertion(0, 4, "z"))
+    await engine.begun(3)  # the guess about that; what was being computed is of no use now
+    assert engine.aborted == 1
+    editor.change(3, {"range": at(0, 4, 5), "text": ""})
+    await editor.inline_edits(0, 4, version=3)
+    await asyncio.wait_for(engine.begun(4), 5)
+    engine.release()
+    assert times_asked(engine, "x = compute(items)\n") == 2
 
 
 async def test_a_text_that_turns_out_otherwise_ends_the_work_as_if_it_were_accepted(editor, engine):

@@ -1,0 +1,26 @@
+"""Writes a text file in one step: whoever reads it sees the old text or the new one, even after a crash."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace the file, or make it and its folders; a link stays a link and what it points at keeps its permissions.
+
+    The text is written as it is, in UTF-8. Raises OSError, and then nothing is left behind.
+    """
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            if target.exists():
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
