@@ -166,14 +166,6 @@ def test_what_is_typed_never_reaches_a_file_of_ours(world):
     assert [path for path in written if MARKER.encode() in path.read_bytes()] == []
 
 
-@pytest.fixture
-def interruptible():
-    """Processes started in the background of a script ignore Ctrl-C, and so would those that a test starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_logs_prints_the_log_and_follows_it(world):
     assert "no log yet" in world.foretype("logs").stderr

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 SHORT_SECONDS = "6"  # an idle machine needs no more
 
 
@@ -132,6 +134,7 @@ def test_status_says_how_the_loaded_model_runs(world, changed):
     assert "threads (default); not tuned; run: foretype model tune" in world.foretype("status").stdout
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_nothing_behind(world, gone, changed):
     command = [sys.executable, "-m", "daemon.main", "model", "tune", "--seconds", "600"]
     tuning = subprocess.Popen(
