@@ -51,7 +51,7 @@ class GrowingAnswer:
 
     def take(self, token: int, logits: Logits) -> None:
         """Add ``token``, the most probable one by ``logits``; raises LlamaError when they are not numbers."""
-        self.take_drawn(token, Probabilities(logits))
+        self.take_drawn(token, Probabilities(logits, best=token))
 
     def take_drawn(self, token: int, probabilities: Probabilities) -> None:
         """Add ``token``, which need not be the most probable one."""

@@ -20,11 +20,14 @@ VANISHING = -87.0  # exp of less is 0 in float32, and takes numpy forty times as
 
 
 class Probabilities:
-    """What the model itself says; ``logits`` is one row. Raises LlamaError when one is not a number."""
+    """What the model itself says; ``logits`` is one row, ``best`` the place of its largest value where that is known.
 
-    def __init__(self, logits: Logits) -> None:
+    Raises LlamaError when one is not a number.
+    """
+
+    def __init__(self, logits: Logits, best: int | None = None) -> None:
         self.logits = logits
-        self._best = float(logits.max())  # NaN if there is one
+        self._best = float(logits[logits.argmax() if best is None else best])  # argmax finds a NaN if there is one
         if not math.isfinite(self._best):
             raise LlamaError("the model's output is not a number: the file is damaged; download it again")
 
@@ -42,7 +45,9 @@ class Probabilities:
 
     @cached_property
     def _log_total(self) -> float:
-        return math.log(float(self._weights.sum()))
+        shifted: Logits = self.logits - np.float32(self._best)
+        np.maximum(shifted, np.float32(VANISHING), out=shifted)  # what vanishes adds nothing to the sum
+        return math.log(float(np.exp(shifted, out=shifted).sum()))
 
     def _at(self, temperature: float) -> Logits:
         shifted: Logits = self.logits - np.float32(self._best)

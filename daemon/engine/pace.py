@@ -31,6 +31,8 @@ MAX_READ_SECONDS = 0.024  # an abort itself comes between two graph nodes, long 
 WORTHWHILE = 1.15
 ABOUT_AS_GOOD = 1.02
 START = -1  # the run before the answer's first token
+# Nothing has agreed yet: unless answers nearly always begin as expected, the first draft may cost so many plain passes.
+FIRST_DRAFT_PASSES, SURE_START = 3.0, 0.9
 CLASS_STARTS = {START: START, 0: 0, 1: 1, 2: 2, 3: 4, 4: 8, 5: 16}  # the first run of each ``_run_class``
 FIRST_SHARES = {START: 0.6, 0: 0.5, 1: 0.6, 2: 0.75, 3: 0.85, 4: 0.93, 5: 0.97}  # by ``_run_class``
 
@@ -158,6 +160,9 @@ class Pace:
         about as good the shortest is taken: it loses least where the draft is wrong after all.
         """
         plain = self.costs.cost(1)
+        if run == START and self.share(source, START) < SURE_START:
+            risked = self.costs.cost(pending) + FIRST_DRAFT_PASSES * plain
+            most = next((count for count in range(most, 0, -1) if self.costs.cost(pending + count) <= risked), 0)
         given = self.costs.cost(pending) - plain - self._extra_passes * plain
         times = [plain]
         best = 0

@@ -12,7 +12,16 @@ from capture.editing.excerpt import excerpt_ranges
 from capture.inputs import EditEvent, PredictionInputs, Span
 from daemon.engine.draft import LONGEST_MATCH_TOKENS, Drafts, Follower
 from daemon.engine.expected import expected_answers
-from daemon.engine.pace import FORGETTING_PASSES, START, FixedCosts, MeasuredCosts, Pace, batch_for
+from daemon.engine.pace import (
+    FIRST_DRAFT_PASSES,
+    FORGETTING_PASSES,
+    START,
+    SURE_START,
+    FixedCosts,
+    MeasuredCosts,
+    Pace,
+    batch_for,
+)
 from daemon.prompts.base import NoEdit, NoEditReason
 from daemon.prompts.registry import FORMATS
 
@@ -318,3 +327,16 @@ def test_a_prompt_that_begins_the_answer_is_followed_by_the_rest_of_it():
     assert prompt.prefill
     assert (prompt.prefill.encode() + found.unchanged.text).startswith(prompt.region_text.encode())
     assert "".join(map(chr, found.drafts[0])).startswith(prompt.region_text.removeprefix(prompt.prefill))
+
+
+@given(each=st.floats(0.0, 1.0), pending=st.integers(1, 20), right=st.lists(st.booleans(), max_size=60))
+def test_the_first_draft_of_an_answer_risks_little_unless_answers_begin_as_expected(each, pending, right):
+    costs = FixedCosts(1.0, each)
+    pace = Pace(costs)
+    for outcome in right:
+        pace.learn(0, START, right=outcome)
+    drafted = pace.draft_tokens(pending, 50, 0, START)
+    extra = costs.cost(pending + drafted) - costs.cost(pending)
+    assert extra <= FIRST_DRAFT_PASSES + 1e-9 or pace.share(0, START) >= SURE_START
+    if each == 0:
+        assert drafted == 50
