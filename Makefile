@@ -63,6 +63,7 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.metrics
 	$(BIN)/python -m bench.engine daemon/models/student.gguf
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.prompt_reuse
 
 bench-keystrokes: $(VENV)/dev  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
 	$(BIN)/python -m bench.keystrokes

@@ -101,7 +101,9 @@ def test_four_bits_spread_over_copies_lose_less_than_four_bits():
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_the_student_fits_into_the_shapes_that_are_offered(name):
-    Widened(Source(EMBEDDED_PATH), SHAPES[name], 0)
+    metadata = Widened(Source(EMBEDDED_PATH), SHAPES[name], 0).metadata()
+    assert metadata["qwen2.embedding_length"] == SHAPES[name].width
+    assert metadata["qwen2.block_count"] == SHAPES[name].layers
 
 
 @pytest.mark.parametrize(

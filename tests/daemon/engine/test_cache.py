@@ -9,14 +9,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daemon.engine.abort import AbortCause
 from daemon.engine.cache import common_prefix
-from daemon.engine.decoder import NEAR_TIE_LOGITS, DecodeRequest
+from daemon.engine.decoder import DecodeRequest
 from daemon.engine.messages import StopReason
 from daemon.engine.pace import FixedCosts
 
 HERE = list(range(60, 120))
 THERE = list(range(120, 60, -1))
-# Below this lead rounding may decide which token is best: prompts are read in other splits here than by the plain loop.
-TIE = NEAR_TIE_LOGITS
+# Below this lead rounding may decide: prompts are read in other splits here than by the plain loop, which moved the lead
+# of an F32 model by up to 0.0055.
+TIE = 0.006
 
 
 def ask(bench, prompt, budget=3, drafts=()):
