@@ -29,6 +29,19 @@ def replacing(old: str, new: str) -> Script:
     return lambda inputs: inputs.cursor_excerpt.replace(old, new) if old in inputs.cursor_excerpt else None
 
 
+def completing(goal: str) -> Script:
+    """A script that completes the cursor's line to ``goal``, and predicts nothing where it has gone another way."""
+
+    def complete(inputs: PredictionInputs) -> str | None:
+        lines = inputs.cursor_excerpt.split("\n")
+        row = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt].count(b"\n")
+        if not goal.startswith(lines[row]) or lines[row] == goal:
+            return None
+        return "\n".join([*lines[:row], goal, *lines[row + 1 :]])
+
+    return complete
+
+
 class ScriptedEngine:
     """An ``Engine``; ``asked`` holds the inputs of each prediction begun, ``aborted`` counts those given up."""
 

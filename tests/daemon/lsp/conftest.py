@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.engine.scripted import ScriptedEngine, replacing
+from daemon.engine.scripted import ScriptedEngine, completing, replacing
 from daemon.lsp.session import serve
 from daemon.scheduler import Scheduler
 from daemon.services import Services
@@ -230,3 +230,13 @@ async def window(services):
 @pytest.fixture
 async def editor(window):
     return await window()
+
+
+@pytest.fixture
+async def completed(editor, engine):
+    """``x = `` is open and its completion was given: ``editor.edit``."""
+    engine.script = completing("x = compute(items)")
+    editor.open("x = \n")
+    [editor.edit] = await editor.inline_edits(0, 4)
+    assert editor.edit["text"] == "compute(items)"
+    return editor

@@ -9,6 +9,7 @@ import pytest
 from daemon.engine.api import EngineState
 from daemon.engine.errors import WorkerDied
 from daemon.engine.messages import Counters
+from daemon.engine.scripted import completing
 from daemon.prediction import Source
 
 NOTHING_SPENT = dict.fromkeys((field.name for field in dataclasses.fields(Counters)), 0)
@@ -30,29 +31,6 @@ async def status(editor):
 
 async def reused(editor):
     return (await status(editor))["last"]["reused"]
-
-
-class Completing:
-    """A model that completes the cursor's line to ``goal`` and does nothing where that has gone another way."""
-
-    def __init__(self, goal):
-        self.goal = goal
-
-    def __call__(self, inputs):
-        lines = inputs.cursor_excerpt.split("\n")
-        row = inputs.cursor_excerpt.encode()[: inputs.cursor_offset_in_excerpt].count(b"\n")
-        if not self.goal.startswith(lines[row]) or lines[row] == self.goal:
-            return None
-        return "\n".join([*lines[:row], self.goal, *lines[row + 1 :]])
-
-
-@pytest.fixture
-async def completed(editor, engine):
-    """``x = `` is open and its completion was given."""
-    engine.script = Completing("x = compute(items)")
-    editor.open("x = \n")
-    assert len(await editor.inline_edits(0, 4)) == 1
-    return editor
 
 
 async def test_before_the_first_question_there_is_no_last_answer_and_nothing_was_done(editor):
@@ -144,7 +122,7 @@ async def test_what_was_computed_as_if_a_prediction_were_accepted_is_the_models_
 
 
 async def test_an_answer_about_the_text_of_a_moment_ago_is_the_models_though_it_was_typed_into(editor, engine):
-    engine.script = Completing("x = compute(items)")
+    engine.script = completing("x = compute(items)")
     engine.hold()
     editor.open("x = \n")
     older = editor.ask_inline_edit(0, 4)

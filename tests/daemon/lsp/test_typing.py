@@ -8,7 +8,7 @@ import random
 import pytest
 
 from daemon.engine.api import EngineState
-from daemon.engine.scripted import replacing
+from daemon.engine.scripted import completing, replacing
 from daemon.lsp.past_answers import MAX_CHANGES_ELSEWHERE
 
 URI = "file:///home/ada/project/main.py"
@@ -31,30 +31,6 @@ def ids(edits):
     return [edit["command"]["arguments"][0] for edit in edits]
 
 
-class Completing:
-    """A model that completes the cursor's line to ``goal`` and does nothing where that has gone another way."""
-
-    def __init__(self, goal):
-        self.goal = goal
-
-    def __call__(self, inputs):
-        lines = inputs.cursor_excerpt.split("\n")
-        row = inputs.cursor_excerpt.encode()[: inputs.cursor_offset_in_excerpt].count(b"\n")
-        if not self.goal.startswith(lines[row]) or lines[row] == self.goal:
-            return None
-        return "\n".join([*lines[:row], self.goal, *lines[row + 1 :]])
-
-
-@pytest.fixture
-async def completed(editor, engine):
-    """``x = `` is open and its completion was given."""
-    engine.script = Completing("x = compute(items)")
-    editor.open("x = \n")
-    [editor.edit] = await editor.inline_edits(0, 4)
-    assert editor.edit["text"] == "compute(items)"
-    return editor
-
-
 # Typing into what is shown
 
 
@@ -75,7 +51,7 @@ async def test_typing_into_a_shown_prediction_shrinks_it_without_the_engine(comp
 
 
 async def test_ghost_text_shrinks_too(editor, engine):
-    engine.script = Completing("x = compute(items)")
+    engine.script = completing("x = compute(items)")
     editor.open("x = \n")
     await editor.ghost_texts(0, 4)
     editor.change(2, insertion(0, 4, "compute()"))  # the editor closed the bracket
@@ -181,7 +157,7 @@ class Accepting:
 @pytest.mark.parametrize("seed", range(4))
 async def test_each_shown_prediction_is_looked_ahead_of_once_however_often_it_is_given(editor, engine, seed):
     """Typed into, left and come back to, asked for again through both surfaces; never accepted."""
-    engine.script = Completing(Accepting.GOAL)
+    engine.script = completing(Accepting.GOAL)
     chance = random.Random(seed)
     person = Accepting(editor)
     await person.ask()
@@ -218,7 +194,7 @@ async def test_what_was_looked_ahead_to_is_still_there_when_a_slip_was_taken_bac
 
 
 async def test_a_look_ahead_that_a_slip_cut_short_begins_again_when_that_is_taken_back(editor, engine):
-    complete = Completing("x = compute(items)")
+    complete = completing("x = compute(items)")
     engine.script = lambda inputs: engine.hold() or complete(inputs)  # what follows the answer has to wait
     editor.open("x = \n")
     await editor.inline_edits(0, 4)
@@ -234,7 +210,7 @@ async def test_a_look_ahead_that_a_slip_cut_short_begins_again_when_that_is_take
 
 
 async def test_a_text_that_turns_out_otherwise_ends_the_work_as_if_it_were_accepted(editor, engine):
-    engine.script = Completing("x = compute(items)")
+    engine.script = completing("x = compute(items)")
     editor.open("x = \n")
     await editor.inline_edits(0, 4)
     await engine.begun(2)
@@ -293,7 +269,7 @@ async def test_a_change_where_the_cursor_is_asks_the_engine_about_it(editor, eng
 
 
 async def test_work_on_a_text_that_was_typed_on_answers_for_the_new_text(editor, engine):
-    engine.script = Completing("x = compute(items)")
+    engine.script = completing("x = compute(items)")
     engine.hold()
     editor.open("x = \n")
     older = editor.ask_inline_edit(0, 4)
@@ -329,7 +305,7 @@ async def test_an_answer_that_does_not_fit_what_was_typed_is_followed_by_one_abo
 
 
 async def test_an_answer_that_came_while_nobody_waited_is_there_for_the_next_question(editor, engine):
-    engine.script = Completing("x = compute(items)")
+    engine.script = completing("x = compute(items)")
     engine.state = EngineState.READY
     engine.hold()
     editor.open("x = \n")
