@@ -42,7 +42,8 @@ class Superseded(Exception):
 class Moment:
     """What a prediction is for, exactly; ``context_revision`` counts changes of what else the model sees.
 
-    ``assumed`` is empty, or the id of a prediction that is taken as accepted in the text of ``version``.
+    ``assumed`` is empty, or says what is taken as done to the text of ``version``: the id of a prediction that was
+    accepted, or a key that was pressed. An answer less sure than ``least_confidence`` is given up.
     """
 
     session_id: str
@@ -52,6 +53,7 @@ class Moment:
     column_utf16: int
     context_revision: int = 0
     assumed: str = ""
+    least_confidence: float = 0.0
 
 
 @dataclass(slots=True)
@@ -194,7 +196,7 @@ class Scheduler:
     def forget_answers(self, session_id: str, uri: str, *, spare: Container[Moment] = ()) -> None:
         """No more answer with what is known of a document as it was: its version may come again with another text.
 
-        What was computed as if a prediction were accepted is about that prediction and stays.
+        What was computed as if a prediction were accepted or a key were pressed is about that text and stays.
         """
         for moment in list(self._recent):
             if (moment.session_id, moment.uri) == (session_id, uri) and not moment.assumed and moment not in spare:
@@ -321,7 +323,9 @@ class Scheduler:
         tokens_before = self.engine.tokens_evaluated
         aborted = 0
         try:
-            answer = await self.engine.predict(inputs, deadline_seconds=remaining_seconds)
+            answer = await self.engine.predict(
+                inputs, deadline_seconds=remaining_seconds, least_confidence=job.moment.least_confidence
+            )
             aborted = int(answer.stop in _CUT_OFF)
         except asyncio.CancelledError:
             aborted = 1

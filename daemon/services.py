@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from daemon.lsp.work_ahead import READING_SECONDS
 from daemon.recording.feed import Recordings
 
 if TYPE_CHECKING:
@@ -20,4 +21,5 @@ class Services:
     scheduler: Scheduler
     settings: SettingsStore  # .current is a Settings; .subscribe(callback) on change
     status: StatusBoard  # why there is no prediction, counters, one entry per session
+    reading_seconds: float = READING_SECONDS  # before what follows an acceptance is computed
     recordings: Recordings = field(default_factory=Recordings)  # who listens to one file's changes, if anybody

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 EAGERNESS = ("quiet", "normal", "eager")  # what each lets through: daemon/suppress.py
+WORK_AHEAD = ("off", "accepted", "keys")  # each does what the one before does, and more: daemon/lsp/work_ahead.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Settings:
     deadline_ms: int = 2000  # a prediction slower than this is given up
     eagerness: str = "normal"  # one of EAGERNESS: how readily predictions are shown
     min_confidence: float = 0.0  # predictions below it are not shown, nor those below what the eagerness asks for
+    work_ahead: str = "keys"  # one of WORK_AHEAD: what is computed before it is asked for, while the engine is idle
     disabled_languages: tuple[str, ...] = ()  # LSP language ids
     disabled_folders: tuple[str, ...] = ()  # absolute paths; everything under them
     exclude: tuple[str, ...] = ()  # gitignore-style globs, merged with the built-in secret globs
@@ -105,6 +107,7 @@ KINDS: Mapping[str, _Kind] = {
     "threads": _whole(0, 1024),
     "deadline_ms": _whole(10, 600_000),
     "eagerness": _Kind(lambda value: value in EAGERNESS, "one of " + ", ".join(EAGERNESS)),
+    "work_ahead": _Kind(lambda value: value in WORK_AHEAD, "one of " + ", ".join(WORK_AHEAD)),
     "min_confidence": _number(0, 1, ""),
     "disabled_languages": _TEXTS,
     "disabled_folders": _Kind(_is_folders, "a list of absolute paths (a leading ~ is your home)"),
@@ -212,6 +215,8 @@ def statements(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
 
 def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """``settings`` with checked ``values``, each made into the field's own type."""
+    if not values:  # most editors say nothing, and a keystroke asks often
+        return settings
     typed: dict[str, Any] = {}
     for field in fields(Settings):
         if field.name not in values:

@@ -8,6 +8,7 @@ protocol's messages, of history or of models.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from capture.editing.positions import (
 from capture.editing.rows import RowTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from capture.inputs import Span
 
@@ -264,6 +265,26 @@ class Document:
         edit = AppliedEdit(row, tuple(old_rows), len(new_rows), start_bytes, old_bytes, utf8_length(text))
         self._commit(edit, new_rows)
         return edit
+
+    @contextmanager
+    def supposing(self, change: ContentChange) -> Iterator[AppliedEdit | None]:
+        """The text as ``change`` would make it, as long as the context lasts; afterwards all is as it was.
+
+        Nothing else may change the text meanwhile. The version stays.
+        """
+        text, anchors = self._text, [(anchor, anchor.offset_bytes) for anchor in self._anchors]
+        edit = self.apply(change)
+        try:
+            yield edit
+        finally:
+            if edit is not None:
+                self._table.replace(edit.start_row, edit.new_end_row, edit.old_rows)
+                for (
+                    anchor,
+                    offset_bytes,
+                ) in anchors:  # moving them back would not: what lay in deleted text fell together
+                    anchor._offset_bytes = offset_bytes  # noqa: SLF001  only its document moves an anchor
+            self._text = text
 
     def _replace_all(self, new_rows: list[str]) -> AppliedEdit | None:
         """Take a full text as the edit between the first and the last row that differ."""

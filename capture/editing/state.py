@@ -8,11 +8,13 @@ clock it is given.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.editing.document import AppliedEdit, Document
 from capture.editing.excerpt import (
+    BYTES_PER_TOKEN,
     CURSOR_EXCERPT_TOKENS,
     cursor_excerpt_rows,
     excerpt_ranges,
@@ -25,7 +27,7 @@ from capture.editing.unified_diff import CONTEXT_LINES, write_hunks
 from capture.inputs import ActiveBufferDiagnostic, EditEvent, PredictionInputs, RelatedFile, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from capture.editing.line_diff import TextEdit
 
@@ -124,6 +126,21 @@ class EditingState:
             if expected is not None:
                 self._record_as_predicted(file, file.last_change, expected)
         return edits
+
+    @contextmanager
+    def supposing(self, uri: str, change: ContentChange) -> Iterator[Position | None]:
+        """The state as one more change would make it, as long as the context lasts; nothing else may change it then.
+
+        Gives the position behind the change, None where it changes nothing.
+        """
+        file, history_before = self._files[uri], self._history.state
+        with file.document.supposing(change) as edit:
+            if edit is not None:
+                self._history.record(file.document, file.path, edit)
+            try:
+                yield None if edit is None else file.document.position_at(edit.start_bytes + edit.new_bytes)
+            finally:
+                self._history.restore(history_before)
 
     def mark_accepted(self, uri: str, edits: Sequence[ContentChange], *, version: int) -> bool:
         """The user accepted a prediction: ``edits``, whose ranges all count in the text of ``version``.
@@ -241,17 +258,28 @@ class _Around:
         # A row costs at least one token, so the excerpt lies inside this window.
         first_row = max(0, cursor_row - CURSOR_EXCERPT_TOKENS)
         window = text.rows(first_row, cursor_row + CURSOR_EXCERPT_TOKENS + 1)
-        rows = cursor_excerpt_rows(
-            lambda row: line_tokens(utf8_length(content_of(window[row]))), len(window), cursor_row - first_row
-        )
-        lines = [content_of(row) for row in window[rows.start : rows.end]]
-        above = lines[: cursor_row - first_row - rows.start]
-        line = lines[len(above)]
-        column_bytes = utf8_length(line[: index_at_utf16(line, position.character_utf16)])
-        cursor_offset = sum(map(utf8_length, above)) + len(above) + column_bytes
-        excerpt = "\n".join(lines)
+        row_in_window = cursor_row - first_row
+        # In a small file every row fits, and none need be counted by itself.
+        rows = Span(0, len(window))
+        if len(window) + utf8_length("".join(window)) // BYTES_PER_TOKEN > CURSOR_EXCERPT_TOKENS:
+            rows = cursor_excerpt_rows(
+                lambda row: line_tokens(utf8_length(content_of(window[row]))), len(window), row_in_window
+            )
+        above = window[rows.start : row_in_window]
+        line = content_of(window[row_in_window])
+        before_cursor = _without_terminators([*above, line[: index_at_utf16(line, position.character_utf16)]])
+        excerpt = _without_terminators(window[rows.start : rows.end])
+        cursor_offset = utf8_length(before_cursor)
         nodes = syntax_ranges(language_id, excerpt.encode(), cursor_offset)
         return cls(excerpt, first_row + rows.start, cursor_offset, nodes)
+
+
+def _without_terminators(rows: list[str]) -> str:
+    r"""The rows with ``\n`` between them and nothing after the last."""
+    text = "".join(rows)
+    if "\r" in text:
+        return "\n".join(map(content_of, rows))
+    return text[:-1] if rows[-1].endswith("\n") else text
 
 
 def _accepted_event(path: str, edit: AppliedEdit, text: Rows) -> EditEvent:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded
-from daemon.engine.messages import Counters, EngineAnswer, StopReason
+from daemon.engine.messages import Counters, EngineAnswer, StopReason, less_sure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class ScriptedEngine:
         self.fails_with: EngineError | None = None
         self.stop = StopReason.END_OF_SEQUENCE
         self.confidence = 1.0
+        self.seconds = 0.0  # that an answer says it took
         self._free = asyncio.Event()
         self._free.set()
         self._begun = asyncio.Event()
@@ -75,8 +76,13 @@ class ScriptedEngine:
             self._begun.clear()
             await self._begun.wait()
 
-    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
-        """The script's answer; raises ``fails_with``, or DeadlineExceeded when held for too long."""
+    async def predict(
+        self, inputs: PredictionInputs, *, deadline_seconds: float, least_confidence: float = 0.0
+    ) -> EngineAnswer:
+        """The script's answer; raises ``fails_with``, or DeadlineExceeded when held for too long.
+
+        With a ``confidence`` below ``least_confidence`` it is given up, as a model's would be.
+        """
         self.asked.append(inputs)
         self.tokens_evaluated += len(inputs.cursor_excerpt)
         self._begun.set()
@@ -96,6 +102,8 @@ class ScriptedEngine:
             raise self.fails_with
         self.state = EngineState.READY
         new_text = self.script(inputs)
+        if new_text is not None and self.confidence < least_confidence:
+            return self._given_up(inputs, least_confidence)
         return EngineAnswer(
             id=len(self.asked),
             region_start_bytes=0,
@@ -104,6 +112,18 @@ class ScriptedEngine:
             reason="" if new_text is not None else "the model predicts no edit",
             stop=self.stop,
             confidence=self.confidence,
+            seconds=self.seconds,
+            counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
+        )
+
+    def _given_up(self, inputs: PredictionInputs, least_confidence: float) -> EngineAnswer:
+        return EngineAnswer(
+            id=len(self.asked),
+            region_end_bytes=len(inputs.excerpt_bytes),
+            reason=less_sure(self.confidence, least_confidence),
+            stop=StopReason.UNSURE,
+            confidence=self.confidence,
+            given_up_below=least_confidence,
             counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
         )
 

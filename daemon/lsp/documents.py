@@ -21,6 +21,7 @@ from capture.exclude import PathGate, text_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from capture.editing.document import AppliedEdit, Document
     from capture.editing.positions import Position
@@ -79,6 +80,10 @@ class Documents:
     def change(self, uri: str, version: int | None, changes: Sequence[ContentChange]) -> list[AppliedEdit]:
         """Apply one notification's changes; raises KeyError when the document is not open."""
         return self._editing.change(uri, version, changes)
+
+    def supposing(self, document: OpenDocument, change: ContentChange) -> AbstractContextManager[Position | None]:
+        """The text and its history as ``change`` would make them: see ``EditingState.supposing``."""
+        return self._editing.supposing(document.uri, change)
 
     def distrust(self, uri: str) -> None:
         """A change could not be read: our text is not the editor's until a whole text comes."""
@@ -141,20 +146,10 @@ class Documents:
         return path.name if folder is None else str(path.relative_to(folder))
 
     def _path_refusal(self, path: str, settings: Settings) -> str:
-        for folder in settings.disabled_folders:
-            if PurePosixPath(path).is_relative_to(folder):
-                return f"predictions are off under {folder}"
-        try:
-            gate = _path_gate(settings.exclude)
-        except ValueError as error:
-            return f"an exclude pattern is not valid: {error}"
-        # Notebook cells and careless clients put more after the path; neither form may open an excluded file.
-        bare = path.split("#", 1)[0].split("?", 1)[0]
-        root = self._folder_of(path)
-        return gate.reason(path, root) or gate.reason(bare or path, root) or ""
+        return _path_reason(path, self._folders, settings.disabled_folders, settings.exclude)
 
     def _folder_of(self, path: str) -> str | None:
-        return next((folder for folder in self._folders if PurePosixPath(path).is_relative_to(folder)), None)
+        return _innermost(path, self._folders)
 
     def _displayed(self, path: str) -> str:
         """Relative to its workspace folder; outside of one the whole path, so that names stay apart."""
@@ -179,6 +174,26 @@ def path_of(uri: str) -> str:
         authority, slash, rest = rest[2:].partition("/")
         rest = slash + rest if slash else authority
     return unquote(rest)
+
+
+@lru_cache(maxsize=512)  # asked for the file and for those of ten events with every keystroke
+def _path_reason(path: str, folders: tuple[str, ...], disabled: tuple[str, ...], exclude: tuple[str, ...]) -> str:
+    """Why a path may not be predicted from, empty when it may; ``folders`` are the workspace's, innermost first."""
+    for folder in disabled:
+        if PurePosixPath(path).is_relative_to(folder):
+            return f"predictions are off under {folder}"
+    try:
+        gate = _path_gate(exclude)
+    except ValueError as error:
+        return f"an exclude pattern is not valid: {error}"
+    # Notebook cells and careless clients put more after the path; neither form may open an excluded file.
+    bare = path.split("#", 1)[0].split("?", 1)[0]
+    root = _innermost(path, folders)
+    return gate.reason(path, root) or gate.reason(bare or path, root) or ""
+
+
+def _innermost(path: str, folders: tuple[str, ...]) -> str | None:
+    return next((folder for folder in folders if PurePosixPath(path).is_relative_to(folder)), None)
 
 
 @lru_cache(maxsize=16)

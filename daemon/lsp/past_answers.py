@@ -66,6 +66,7 @@ class PastAnswers:
         self._held: _Held | None = None
         self._under_way: Moment | None = None
         self._ahead: _Ahead | None = None
+        self._foreseen: tuple[Moment, int, Position] | None = None
 
     def asks(self, moment: Moment, document: Document, cursor: Position) -> None:
         """The engine is asked about ``moment``; the document is as it will be answered about."""
@@ -97,6 +98,7 @@ class PastAnswers:
     def text_changed(self, document: Document, under_way: Moment | None) -> tuple[Moment, ...]:
         """Follow the text; ``under_way`` is what the engine works on. Returns the moments still worth its work."""
         self._changes += 1
+        self._foreseen = None
         now = FrozenText.of(document)
         self._held = self._carried(self._held, now) or self._carried(self._first, now)
         self._follow_ahead(now)
@@ -150,12 +152,19 @@ class PastAnswers:
         after, _ = accepted(prediction, document)
         self._ahead = _Ahead(moment, prediction.id, after, cursor, prediction.edits[0].range.start.line)
 
+    def foresee(self, moment: Moment, document: Document, cursor: Position) -> None:
+        """The text and ``cursor`` as they are now were asked about as ``moment`` before they came about."""
+        self._foreseen = moment, document.version, cursor
+        self.asks(moment, document, cursor)
+
     def ahead_of(self, prediction: Prediction) -> Moment | None:
         """What was asked for the text with ``prediction``, or what it was before, accepted; None if nothing was."""
         return self._ahead.moment if self._ahead is not None and self._ahead.prediction_id == prediction.id else None
 
     def ahead_for(self, version: int, cursor: Position) -> Moment | None:
         """The moment to ask for, if ``version`` is the text looked ahead to and the cursor is in what is new."""
+        if self._foreseen is not None and self._foreseen[1:] == (version, cursor):
+            return self._foreseen[0]
         ahead = self._ahead
         if ahead is None or version != ahead.version or not ahead.first_row <= cursor.line <= ahead.cursor.line:
             return None

@@ -13,12 +13,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from capture.editing.state import inputs_after
 from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, StillLoading
 from daemon.engine.messages import Counters
-from daemon.lsp.past_answers import PastAnswers, accepted, cursor_behind
+from daemon.lsp.past_answers import PastAnswers
 from daemon.lsp.status_notifications import StatusKind
+from daemon.lsp.work_ahead import WorkAhead
 from daemon.prediction import Nothing, Prediction, Source, to_prediction
 from daemon.scheduler import Moment, Superseded
 from daemon.settings import with_editor_settings
@@ -76,6 +76,10 @@ class Predictor:
         self._editor_settings: Mapping[str, Any] = {}
         self._questions = 0
         self._past: dict[str, PastAnswers] = {}  # of the documents the editor asked about, by uri
+        self._ahead = WorkAhead(
+            services.scheduler, documents, self._moment, self._seen, lambda: self.settings, services.reading_seconds
+        )
+        self._answer_seconds = 0.0  # that the engine needed for its last answer
         self.last_answer: Given | None = None  # to the last question that got one, an edit or none
         self.last_prediction: Prediction | None = None  # the last question's; its ``source`` says what it cost
 
@@ -124,6 +128,8 @@ class Predictor:
             return None
         self._services.status.latency(time.monotonic() - started)
         self._announcer.tell(StatusKind.NORMAL)
+        if not _continues(found, cursor):  # else what is typed next is the beginning of it, which needs no model
+            self._ahead.after_answer(document, cursor, self._answer_seconds)
         if isinstance(found, Nothing):
             self.explain(found.reason, uri)
             return None
@@ -132,24 +138,10 @@ class Predictor:
         return found
 
     def given(self, prediction: Prediction) -> None:
-        """The editor has ``prediction``: the one after it is computed as if this one were accepted.
-
-        That is work for an idle engine only, and none where the answer itself goes on elsewhere.
-        """
+        """The editor has ``prediction``: once it can have been read, the one after it is computed."""
         document, past = self._documents.find(prediction.uri), self._past.get(prediction.uri)
-        if document is None or past is None or document.version != prediction.version:
-            return
-        if prediction.rest or prediction.source is Source.MOVED:
-            return
-        ahead = past.ahead_of(prediction)
-        if ahead is not None and self._services.scheduler.knows(ahead):
-            return
-        cursor = cursor_behind(prediction)
-        moment = replace(self._moment(document, cursor), assumed=prediction.id)
-        past.look_ahead(prediction, moment, document.text, cursor)
-        self._services.scheduler.speculate(
-            moment, self._inputs_ahead(document, past, cursor), deadline_seconds=self._deadline()
-        )
+        if document is not None and past is not None and document.version == prediction.version:
+            self._ahead.after_showing(document, past, prediction)
 
     @property
     def last_reason(self) -> str:
@@ -181,10 +173,11 @@ class Predictor:
         document, past = self._documents.find(uri), self._past.get(uri)
         return None if document is None or past is None else past.known(document.text)
 
-    def text_changed(self, uri: str, cursor: Position | None) -> None:
+    def text_changed(self, uri: str, cursor: Position | None, *, erased: bool = False) -> None:
         """The document changed: what was asked about it is over, save work whose answer may still fit.
 
-        The next question is guessed where nothing earlier answers it.
+        ``cursor`` is where it most likely is, ``erased`` whether one character before it was taken away. The next
+        question is guessed where nothing earlier answers it.
         """
         scheduler = self._services.scheduler
         document, past = self._documents.find(uri), self._past.get(uri)
@@ -192,7 +185,11 @@ class Predictor:
             # Where an editor never asks, nothing is guessed: it must not keep the processor busy.
             scheduler.outdate(self._session_id, uri)
             return
+        foreseen = self._ahead.text_changed(document, cursor, erased=erased)
         worth_finishing = past.text_changed(document.text, scheduler.under_way(self._session_id, uri))
+        if foreseen is not None and cursor is not None:
+            past.foresee(foreseen, document.text, cursor)
+            worth_finishing = (*worth_finishing, foreseen)
         scheduler.outdate(self._session_id, uri, spare=worth_finishing)
         scheduler.forget_answers(self._session_id, uri, spare=worth_finishing)
         if cursor is None or past.covers_next_question(document.text) or self._refusal(document):
@@ -203,8 +200,13 @@ class Predictor:
         moment = self._moment(document, cursor)
         scheduler.speculate(moment, self._inputs(document, past, moment, cursor), deadline_seconds=self._deadline())
 
+    def close(self) -> None:
+        """The session ends."""
+        self._ahead.stop()
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
+        self._ahead.stop()
         self._services.scheduler.outdate(self._session_id, uri)
         self._services.scheduler.forget_answers(self._session_id, uri)
         self._past.pop(uri, None)
@@ -268,7 +270,7 @@ class Predictor:
             return Nothing("the text changed before the answer came")
         moment = past.ahead_for(version, cursor)
         source = Source.AHEAD
-        if moment is None or not scheduler.knows(moment):
+        if moment is None or moment.least_confidence > min_confidence(self.settings) or not scheduler.knows(moment):
             moment, source = self._moment(document, cursor), Source.MODEL
         to_load = scheduler.engine.state in (EngineState.UNLOADED, EngineState.LOADING)
         async with self._announcer.loading() if to_load else nullcontext():
@@ -292,6 +294,7 @@ class Predictor:
         if answered.is_taken:
             self._note_reuse(answer.confidence, otherwise)
             return
+        self._answer_seconds = answer.seconds
         self._services.scheduler.take(moment, answered)
         self._services.status.count("answered_by_model", self._session_id)
         self.last_answer = Given(self._questions, answer.counters, answer.confidence, answer.seconds)
@@ -321,21 +324,6 @@ class Predictor:
 
         return make
 
-    def _inputs_ahead(
-        self, document: OpenDocument, past: PastAnswers, cursor: Position
-    ) -> Callable[[], PredictionInputs]:
-        """The inputs for the text as accepting what is held now makes it, with the cursor at ``cursor`` in it."""
-
-        def make() -> PredictionInputs:
-            held = past.known(document.text)
-            if held is None or past.ahead_of(held) is None:  # it was accepted before the engine had time
-                return self._seen(document, cursor)
-            after, edit = accepted(held, document.text)
-            before = self._seen(document, held.edits[0].range.start)
-            return inputs_after(before, edit, after, cursor, language_id=document.language_id)
-
-        return make
-
     def _seen(self, document: OpenDocument, cursor: Position) -> PredictionInputs:
         return self._documents.inputs(document, cursor, self._diagnostics.near(document, cursor), self.settings)
 
@@ -347,4 +335,10 @@ class Predictor:
             cursor.line,
             cursor.character_utf16,
             self._diagnostics.revision(document.uri),
+            least_confidence=min_confidence(self.settings),
         )
+
+
+def _continues(found: Prediction | Nothing, cursor: Position) -> bool:
+    """Whether the prediction begins right at the cursor with new text."""
+    return isinstance(found, Prediction) and found.edits[0].range.start == cursor and found.edits[0].text != ""

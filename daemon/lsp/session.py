@@ -111,6 +111,7 @@ class Session:
         if tasks:
             await asyncio.wait(tasks)
         self.announcer.close()
+        self.predictor.close()
         self.recorded.leave()
         self._services.status.close_session(self.id)
 

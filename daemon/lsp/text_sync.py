@@ -23,6 +23,8 @@ from daemon.lsp.params import (
 if TYPE_CHECKING:
     from daemon.lsp.session import Session
 
+MAX_CHARACTER_BYTES = 4
+
 
 def did_open(session: Session, params: Any) -> None:
     """A document was opened, or opened again with another text; raises JsonRpcInvalidParams."""
@@ -55,7 +57,8 @@ def did_change(session: Session, params: Any) -> None:
     session.offers.text_changed(document, edits)
     # Where the last change ended is where the cursor most likely is.
     cursor = document.text.position_at(edits[-1].start_bytes + edits[-1].new_bytes) if edits else None
-    session.predictor.text_changed(uri, cursor)
+    erased = bool(edits) and edits[-1].new_bytes == 0 and edits[-1].old_bytes <= MAX_CHARACTER_BYTES
+    session.predictor.text_changed(uri, cursor, erased=erased)
 
 
 def did_close(session: Session, params: Any) -> None:

@@ -191,7 +191,11 @@ def engine():
 
 @pytest.fixture
 def settings(tmp_path):
-    return SettingsStore(tmp_path / "settings.toml")
+    path = tmp_path / "settings.toml"
+    path.write_text('work_ahead = "accepted"\n')  # "keys" would ask the engine about texts that no test mentions
+    store = SettingsStore(path)
+    store.reload()
+    return store
 
 
 @pytest.fixture
@@ -205,10 +209,15 @@ def set_settings(settings):
 
 
 @pytest.fixture
-async def services(engine, settings):
+def reading_seconds():
+    return 0
+
+
+@pytest.fixture
+async def services(engine, settings, reading_seconds):
     status = StatusBoard()
     scheduler = Scheduler(engine, status=status)
-    yield Services(scheduler, settings, status)
+    yield Services(scheduler, settings, status, reading_seconds)
     await scheduler.close()
 
 
