@@ -118,15 +118,16 @@ def tune(
 ) -> None:
     """Measure how a model runs best on this machine, and use that from then on.
 
-    Measured are passes over 1 to 63 tokens with different numbers of threads, with and without flash attention, and
-    the batches in which a prompt is read: how fast, and how long llama.cpp does not look whether it should stop. Chosen
-    is what makes a typical keystroke shortest, but: another thread only where it saves a tenth (your editor wants
-    cores, too), and only batches that a new keystroke can interrupt within 12 ms.
+    Measured are keystrokes, each after a pause as when you type, with different numbers of threads and with and without
+    flash attention; then passes over 1 to 63 tokens and the batches in which a prompt is read: how fast, and how long
+    llama.cpp does not look whether it should stop. Chosen is what makes a typical keystroke shortest, but: another
+    thread only where it saves a tenth (your editor wants cores, too), and only batches that a new keystroke can
+    interrupt within 12 ms.
 
     Takes seconds for the embedded model and up to --seconds for a large one. Leave the machine alone meanwhile. The
     result is kept in foretype's cache directory, for this model on this machine; `foretype model info` shows it,
-    `--forget` removes it. `threads` in the settings counts before it. Running windows use it from the next time they
-    load the model; `foretype stop` makes that now.
+    `--forget` removes it. With `threads` in the settings that number stays, and the rest is measured with it. Running
+    windows use it from the next time they load the model; `foretype stop` makes that now.
     """
     from daemon.commands.progress import working  # noqa: PLC0415 (rich only where it is used)
     from daemon.commands.tuning_report import describe  # noqa: PLC0415

@@ -20,7 +20,8 @@ def describe(record: Record, path: Path) -> Iterator[str]:
     tuning = record.tuning
     way = chosen.way
     depth = max(one.depth_tokens for one in record.measured)
-    yield f"medians in milliseconds, behind a prompt of {depth} tokens; the chosen way is marked"
+    yield f"medians in milliseconds, behind a prompt of {depth} tokens; the chosen way is marked; a keystroke comes"
+    yield f"after a pause and is passes of {', '.join(map(str, choice.KEYSTROKE_TOKENS))} tokens"
     yield ""
     yield from _comparison(compared, way)
     yield ""
@@ -28,7 +29,8 @@ def describe(record: Record, path: Path) -> Iterator[str]:
         yield from _passes(chosen, tuning.read_batch_tokens)
         yield ""
     batch = f"prompts read {tuning.read_batch_tokens} tokens at a time" if tuning.read_batch_tokens else ""
-    parts = [f"{way.threads} thread{'s' * (way.threads > 1)}", f"flash attention {way.flash_attention}"]
+    as_set = " (as the settings say)" if tuning.threads_were_set else ""
+    parts = [f"{way.threads} thread{'s' * (way.threads > 1)}{as_set}", f"flash attention {way.flash_attention}"]
     yield "chosen: " + ", ".join(filter(None, [*parts, f"cache {way.kv_type}", batch]))
     for note in record.notes:
         yield f"note: {note}"
@@ -49,7 +51,7 @@ def _comparison(compared: list[Measured], chosen: Way) -> Iterator[str]:
             yield f"{start}  not measured: no time was left"
         else:
             costs = [one.pass_seconds[1], one.pass_seconds[drafted], one.read_seconds[small], one.read_seconds[large]]
-            shown = zip((8, 9, 7, 7, 11), [*costs, choice.best_keystroke_seconds(one)], strict=True)
+            shown = zip((8, 9, 7, 7, 11), [*costs, one.keystroke_seconds], strict=True)
             yield start + "  ".join(f"{seconds * 1000:{width}.1f}" for width, seconds in shown)
 
 

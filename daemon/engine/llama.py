@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import llama_cpp
 import numpy as np
 from llama_cpp._ggml import libggml
 from numpy.typing import NDArray
 
+from daemon.engine.placing import Placing
 from daemon.engine.ways import FlashAttention, KvType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from daemon.engine.abort import AbortFlag
 
@@ -52,13 +53,15 @@ class DecodeStatus(Enum):
 class Log:
     """llama.cpp's log: warnings and errors go to ``write``, the last errors are kept to explain a failure."""
 
+    _held_by_c: ClassVar[Any] = None  # llama.cpp calls it whenever it likes, so it must outlive this object
+
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._level = 0
         self._held: list[str] | None = None
-        self._callback = llama_cpp.llama_log_callback(self._receive)  # kept alive here: C holds it
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(None))
+        Log._held_by_c = llama_cpp.llama_log_callback(self._receive)
+        llama_cpp.llama_log_set(Log._held_by_c, ctypes.c_void_p(None))
 
     def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
         if level != LOG_CONTINUED:
@@ -106,6 +109,12 @@ class ModelFacts:
     def architecture(self) -> str:
         """The model family in llama.cpp's words."""
         return self.metadata.get("general.architecture", "")
+
+
+_STRIPS = llama_cpp.LLAMA_TOKEN_ATTR_LSTRIP | llama_cpp.LLAMA_TOKEN_ATTR_RSTRIP
+_NEVER_SPLIT = (
+    llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+)
 
 
 class Model:
@@ -164,11 +173,34 @@ class Model:
                 self._vocabulary, encoded, len(encoded), tokens, len(tokens), False, parse_special
             )
         found: list[int] = tokens[:count]
-        if add_beginning and llama_cpp.llama_vocab_get_add_bos(self._vocabulary):
+        return self.with_beginning(found) if add_beginning else found
+
+    def with_beginning(self, tokens: list[int]) -> list[int]:
+        """``tokens`` behind the beginning-of-sequence token, where the metadata asks for it and it is not there."""
+        if llama_cpp.llama_vocab_get_add_bos(self._vocabulary):
             beginning = int(llama_cpp.llama_vocab_bos(self._vocabulary))
-            if found[:1] != [beginning]:
-                return [beginning, *found]
-        return found
+            if tokens[:1] != [beginning]:
+                return [beginning, *tokens]
+        return tokens
+
+    def cuts_behind(self, texts: Iterable[str]) -> list[str]:
+        """Those of ``texts`` behind which any text may be cut: its parts have the tokens of the whole.
+
+        That is so for control tokens that take no white space along and cannot be mistaken for a part of another, in
+        vocabularies whose text between control tokens stands by itself.
+        """
+        if llama_cpp.llama_vocab_type(self._vocabulary) != llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            return []
+        never_split = set()  # what is found in a text before it is cut into words, the longest first
+        for token in range(llama_cpp.llama_vocab_n_tokens(self._vocabulary)):
+            attributes = llama_cpp.llama_vocab_get_attr(self._vocabulary, token)
+            if attributes & _STRIPS:
+                return []
+            if attributes & _NEVER_SPLIT:
+                never_split.add(self.piece(token).decode(errors="replace"))
+        return [
+            text for text in texts if text in never_split and not any(_takes_from(other, text) for other in never_split)
+        ]
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token, control tokens written out; a character may span several tokens."""
@@ -211,6 +243,13 @@ class Model:
                 if piece.startswith(b"<|") and piece.endswith(b"|>"):
                     texts.append(piece.decode(errors="replace"))
         return texts
+
+
+def _takes_from(other: str, text: str) -> bool:
+    """Whether ``other`` is looked for first and can stand where ``text`` does, or begin before its end."""
+    if other == text or len(other) < len(text):
+        return False
+    return text in other or any(other.startswith(text[start:]) for start in range(1, len(text)))
 
 
 def _meta_string(read: Callable[..., int], pointer: Any, index: int) -> str:
@@ -258,6 +297,8 @@ class Context:
         parameters.no_perf = True
         parameters.flash_attn_type = FLASH_ATTENTION[flash_attention]
         parameters.type_k = parameters.type_v = KV_TYPES[kv_type]
+        self._threads = threads
+        self._placing = Placing()
         self._abort = abort
         if abort is not None:
             parameters.abort_callback = _ask_flag()
@@ -327,7 +368,8 @@ class Context:
         self._batch.n_tokens = count
         self._tokens[:count] = tokens
         self._wanted[count - logits : count] = 1
-        with self._log.holding() as held:
+        placed = self._placing.apart() if self._threads > 1 else nullcontext()
+        with self._log.holding() as held, placed:
             code = llama_cpp.llama_decode(self._pointer, self._batch)
             if code == DecodeStatus.ABORTED.value:
                 held.clear()  # what llama.cpp says of an abort is no news: there is one for most keystrokes
@@ -358,6 +400,7 @@ class Context:
 
     def use_threads(self, count: int) -> None:
         """Compute with so many threads from the next ``decode`` on."""
+        self._threads = count
         llama_cpp.llama_set_n_threads(self._pointer, count, count)
 
     @contextmanager

@@ -11,6 +11,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,17 +24,20 @@ from daemon.engine.loaded import context_sizes, probe
 from daemon.engine.ways import LARGEST_READ_BATCH_TOKENS, FlashAttention, KvType, Measured, Opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from daemon.engine.abort import AbortFlag
     from daemon.engine.llama import Log
     from daemon.engine.loaded import ChooseFormat
     from daemon.engine.messages import ModelSettings
     from daemon.engine.ways import MeasureRequest, Way
 
-ROUNDS = 15  # of everything; medians of more change little
+ROUNDS = 11  # of everything; medians of more change little
 DEPTH_TOKENS = 512  # of prompt before what is measured: attention looks at all of it
 DEPTH_SHARE = 0.1  # of a request's seconds, for reading that prompt the first time; a slow model gets a shorter one
 FILLING_TOKENS = 32  # of that prompt in one pass
 PROCESSOR_PASS_TOKENS = 128  # larger ones save a processor nothing
+PAUSE_SECONDS = 0.06  # before a keystroke; typists leave more, but caches are cold and threads asleep after less
 LEAST_CONTEXT_TOKENS = 128  # a smaller context leaves nothing to choose
 
 Kernels = tuple[FlashAttention, KvType]  # what a context is made for; threads it takes as they come
@@ -150,6 +154,7 @@ class Tuner:
             way,
             samples.rounds,
             bench.depth_tokens,
+            statistics.median(samples.keystroke_seconds) if samples.keystroke_seconds else 0.0,
             pass_seconds=_medians(samples.pass_seconds),
             read_seconds=_medians(samples.read_seconds),
             gap_seconds=_medians(samples.gap_seconds),
@@ -169,6 +174,7 @@ class _Taken:
     """What was measured of one way; the last round may be cut short."""
 
     rounds: int = 0
+    keystroke_seconds: list[float] = field(default_factory=list)
     pass_seconds: Samples = field(default_factory=lambda: defaultdict(list))
     read_seconds: Samples = field(default_factory=lambda: defaultdict(list))
     gap_seconds: Samples = field(default_factory=lambda: defaultdict(list))
@@ -223,7 +229,7 @@ class _Bench:
                 return
 
     def go_round(self, threads: int, request: MeasureRequest, taken: _Taken, ends: float) -> None:
-        """Measure everything once, small passes first: where time runs out, there is most to show for it.
+        """Measure everything once, a keystroke and small passes first: where time runs out, they show most.
 
         Raises _OutOfTimeError.
         """
@@ -232,6 +238,8 @@ class _Bench:
         self._clock = time.thread_time if threads == 1 and self._is_on_processor else time.perf_counter
         self._decode(1, logits=1)  # threads come and go here, which is no pass's fault
         self._forget()
+        if request.keystroke_tokens and sum(request.keystroke_tokens) <= self._room_tokens:
+            taken.keystroke_seconds.append(self._keystroke(taken, request.keystroke_tokens))
         for tokens in sorted({*request.pass_tokens, *request.read_tokens, *request.gap_tokens}):
             if tokens > self._room_tokens:
                 break
@@ -243,14 +251,31 @@ class _Bench:
                 taken.gap_seconds[tokens].append(self._longest_gap(tokens))
         taken.rounds += 1
 
+    def _keystroke(self, taken: _Taken, passes: tuple[int, ...]) -> float:
+        time.sleep(min(PAUSE_SECONDS, max(0.0, self._ends - time.perf_counter())))
+        with self._timing(taken) as seconds:
+            start = self.depth_tokens
+            for tokens in passes:
+                self._decode(tokens, logits=tokens, start=start)
+                start += tokens
+        self._forget()
+        return seconds[0]
+
     def _timed(self, taken: _Taken, tokens: int, *, logits: int) -> float:
+        with self._timing(taken) as seconds:
+            self._decode(tokens, logits=logits)
+        self._forget()
+        return seconds[0]
+
+    @contextmanager
+    def _timing(self, taken: _Taken) -> Iterator[list[float]]:
+        """The list holds the seconds that the block took once it is done."""
+        seconds: list[float] = []
         started, elapsed_from, processor_from = self._clock(), time.perf_counter(), time.thread_time()
-        self._decode(tokens, logits=logits)
-        seconds = self._clock() - started
+        yield seconds
+        seconds.append(self._clock() - started)
         taken.processor_seconds += time.thread_time() - processor_from
         taken.elapsed_seconds += time.perf_counter() - elapsed_from
-        self._forget()
-        return seconds
 
     def _longest_gap(self, tokens: int) -> float:
         with self.context.noting_checks(self._clock) as looks:
@@ -261,10 +286,13 @@ class _Bench:
         moments = [started, *looks, ended]
         return max(later - earlier for earlier, later in pairwise(moments))
 
-    def _decode(self, tokens: int, *, logits: int) -> None:
+    def _decode(self, tokens: int, *, logits: int, start: int | None = None) -> None:
+        """One pass, behind the prompt unless ``start`` says where; raises _OutOfTimeError."""
         if time.perf_counter() > self._ends:
             raise _OutOfTimeError
-        status = self.context.decode(self._tokens[:tokens], self.depth_tokens, logits=logits)
+        status = self.context.decode(
+            self._tokens[:tokens], self.depth_tokens if start is None else start, logits=logits
+        )
         self.context.finish()
         if status is DecodeStatus.ABORTED:
             self._forget()

@@ -53,6 +53,8 @@ class Measured:
 
     They are seconds of the processor with one thread, and real ones otherwise (see ``tuning.py:_Bench``).
 
+    ``keystroke_seconds`` is what the passes of a typical keystroke take together after a pause, as there is one before
+    a key is pressed (0.0: not measured). The others follow at once, with warm caches and threads awake:
     ``pass_seconds`` are of passes with logits for every token, ``read_seconds`` of passes that read a prompt and need
     none, ``gap_seconds`` the longest stretch of such a pass in which llama.cpp does not look at the abort flag.
     ``rounds`` is how often everything was measured; 0 means that time ran out before, and some of it is missing.
@@ -63,6 +65,7 @@ class Measured:
     way: Way
     rounds: int = 0
     depth_tokens: int = 0  # how many tokens the cache held
+    keystroke_seconds: float = 0.0
     pass_seconds: dict[int, float] = field(default_factory=dict)
     read_seconds: dict[int, float] = field(default_factory=dict)
     gap_seconds: dict[int, float] = field(default_factory=dict)
@@ -102,7 +105,8 @@ class Opened:
 class MeasureRequest:
     """What to measure of each of ``ways``, in turn: passes of so many tokens, as ``Measured`` has them.
 
-    After ``seconds``, or after enough rounds, there is an end.
+    ``keystroke_tokens`` are those of the passes of one keystroke, in order. After ``seconds``, or after enough rounds,
+    there is an end.
     """
 
     ways: tuple[Way, ...]
@@ -110,11 +114,13 @@ class MeasureRequest:
     pass_tokens: tuple[int, ...] = ()
     read_tokens: tuple[int, ...] = ()
     gap_tokens: tuple[int, ...] = ()
+    keystroke_tokens: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> MeasureRequest:
         """Read what ``dataclasses.asdict`` wrote; raises KeyError, TypeError or ValueError."""
-        lists = {name: tuple(value[name]) for name in ("pass_tokens", "read_tokens", "gap_tokens")}
+        names = ("pass_tokens", "read_tokens", "gap_tokens", "keystroke_tokens")
+        lists = {name: tuple(value[name]) for name in names}
         return cls(tuple(Way.from_json(way) for way in value["ways"]), value["seconds"], **lists)
 
 
@@ -123,7 +129,8 @@ class Tuning:
     """The way chosen for one model on one machine.
 
     ``system_info`` is what llama.cpp said of itself and the machine (``llama.system_info``); where it says something
-    else, this does not hold. ``measured_at`` is a date and time in UTC, ISO 8601.
+    else, this does not hold. ``measured_at`` is a date and time in UTC, ISO 8601. ``threads_were_set`` says that the
+    number of threads was not chosen: the settings named it, and the rest was measured with it.
     """
 
     threads: int
@@ -132,6 +139,7 @@ class Tuning:
     read_batch_tokens: int  # 0: not measured, the engine chooses while it loads
     measured_at: str
     system_info: str
+    threads_were_set: bool = False
 
     @classmethod
     def from_json(cls, value: Any) -> Tuning:
@@ -145,6 +153,8 @@ class Tuning:
                 raise ValueError(f"{name} must be a whole number from {least} to {largest}")
         if not (isinstance(value["measured_at"], str) and isinstance(value["system_info"], str)):
             raise ValueError("measured_at and system_info must be texts")  # noqa: TRY004  what was read is wrong
+        if type(value["threads_were_set"]) is not bool:
+            raise ValueError("threads_were_set must be true or false")
         flash_attention, kv_type = FlashAttention(value["flash_attention"]), KvType(value["kv_type"])
         if kv_type is KvType.Q8_0 and flash_attention is FlashAttention.OFF:
             raise ValueError("a q8_0 cache needs flash attention")
@@ -185,12 +195,18 @@ def in_use(threads_setting: int, tuning: Tuning | None, why_untuned: str, system
     sources = dict.fromkeys(("threads", "flash_attention", "kv_type", "read_batch_tokens"), source.value)
     if threads_setting:
         sources["threads"] = Source.SETTING.value
+    elif tuning is not None and tuning.threads_were_set:
+        sources["threads"] = Source.DEFAULT.value
     if tuning is None:
         return InUse(Way(threads_setting or default_threads()), 0, sources, why_untuned)
     if not tuning.read_batch_tokens:
         sources["read_batch_tokens"] = Source.DEFAULT.value
-    way = Way(threads_setting or tuning.threads, tuning.flash_attention, tuning.kv_type)
-    return InUse(way, tuning.read_batch_tokens, sources, f"measured {_minute(tuning.measured_at)}")
+    threads = threads_setting or (default_threads() if tuning.threads_were_set else tuning.threads)
+    way = Way(threads, tuning.flash_attention, tuning.kv_type)
+    said = f"measured {_minute(tuning.measured_at)}"
+    if tuning.threads_were_set:
+        said += f" with `threads = {tuning.threads}` in the settings"
+    return InUse(way, tuning.read_batch_tokens, sources, said)
 
 
 def default_threads() -> int:

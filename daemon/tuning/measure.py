@@ -120,8 +120,8 @@ class Search:
         read_batch = await self._read_batch(way)
         if self._settings.threads:
             self._notes.append(
-                f"`threads = {self._settings.threads}` in the settings stays in force; take it out to use what was"
-                " measured"
+                f"`threads = {self._settings.threads}` in the settings: all was measured with that; without it, the"
+                " number of threads is measured, too"
             )
         self._note_what_disturbed()
         tuning = Tuning(
@@ -131,6 +131,7 @@ class Search:
             read_batch_tokens=read_batch,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             system_info=self._opened.system_info,
+            threads_were_set=bool(self._settings.threads),
         )
         return Found(tuning, tuple(self._measured), tuple(self._notes))
 
@@ -143,8 +144,12 @@ class Search:
         return asked_for or best
 
     async def _threads(self, kv_type: KvType) -> Way:
-        counts = choice.thread_counts(self._cores, default_threads())
-        self._step(f"measuring with {_listed(counts)} threads")
+        if self._settings.threads:
+            counts = [self._settings.threads]
+            self._step(f"measuring with `threads = {counts[0]}`, as the settings say")
+        else:
+            counts = choice.thread_counts(self._cores, default_threads())
+            self._step(f"measuring with {_listed(counts)} threads")
         ways = [Way(count, kv_type=kv_type) for count in counts]
         measured = await self._compare(ways, self._seconds * THREADS_SHARE)
         if not any(one.rounds for one in measured):
@@ -170,6 +175,7 @@ class Search:
             seconds=min(seconds, self._left_seconds()),
             pass_tokens=tuple(sorted(choice.COMPARED_PASSES)),
             read_tokens=choice.COMPARED_READ_BATCHES,
+            keystroke_tokens=choice.KEYSTROKE_TOKENS,
         )
         measured = await self._measure(request)
         self._measured += measured

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORM = 1  # of the file: raise it when its meaning changes
+FORM = 2  # of the file: raise it when its meaning changes
 IDENTIFYING_BYTES = 1 << 20  # a GGUF's metadata and vocabulary, or the better part of them
 NOT_TUNED = "not tuned; run: foretype model tune"
 

@@ -19,7 +19,7 @@ from daemon.engine.errors import ModelRefused, WorkerDied
 from daemon.engine.llama import Context, DecodeStatus, LlamaError, Model, system_info
 from daemon.engine.loaded import BATCH_TOKENS, LoadedModel
 from daemon.engine.messages import ModelSettings
-from daemon.engine.tuning import DEPTH_TOKENS, ROUNDS, Tuner
+from daemon.engine.tuning import DEPTH_TOKENS, PAUSE_SECONDS, ROUNDS, Tuner
 from daemon.engine.ways import FlashAttention, KvType, MeasureRequest, Tuning, Way, default_threads, in_use
 from daemon.errors import TuningFailed
 from daemon.prompts.registry import choose_format
@@ -55,8 +55,8 @@ def open_tuner(llama_log, flag):
         tuner.close()
 
 
-def request(*ways, seconds=LONG_SECONDS, passes=(1, 4), reads=(8,), gaps=(8,)):
-    return MeasureRequest(ways, seconds, passes, reads, gaps)
+def request(*ways, seconds=LONG_SECONDS, passes=(1, 4), reads=(8,), gaps=(8,), keystroke=()):
+    return MeasureRequest(ways, seconds, passes, reads, gaps, keystroke)
 
 
 def tuned(**changes):
@@ -80,6 +80,29 @@ def test_everything_asked_for_is_measured_of_the_shipped_model(open_tuner):
         {8},
     )
     assert min([*measured.pass_seconds.values(), *measured.read_seconds.values(), *measured.gap_seconds.values()]) > 0
+
+
+def test_a_keystroke_is_passes_one_behind_the_other_after_a_pause(open_tuner, tiny_model, monkeypatch):
+    tuner = open_tuner(tiny_model)
+    events = []
+    plain = Context.decode
+
+    def decode(context, tokens, start, *, logits, sequence=0):
+        events.append((start, len(tokens), logits))
+        return plain(context, tokens, start, logits=logits, sequence=sequence)
+
+    (without,) = tuner.measure(request(Way(1)))
+    assert without.keystroke_seconds == 0.0
+    monkeypatch.setattr(Context, "decode", decode)
+    monkeypatch.setattr("daemon.engine.tuning.time.sleep", events.append)
+    asked = request(Way(1), passes=(), reads=(), gaps=(), keystroke=(20, 1, 8))
+    (measured,) = tuner.measure(asked)
+    start = DEPTH_TOKENS
+    passes = [(start, 20, 20), (start + 20, 1, 1), (start + 21, 8, 8)]
+    assert events == [(start, 1, 1), PAUSE_SECONDS, *passes] * ROUNDS
+    assert measured.keystroke_seconds > 0
+    assert (measured.rounds, measured.processor_share > 0) == (ROUNDS, True)
+    assert MeasureRequest.from_json(asdict(asked)) == asked
 
 
 def test_a_prompt_that_was_read_serves_later_requests(open_tuner, tiny_model, monkeypatch):
@@ -385,13 +408,16 @@ def test_a_model_that_fits_only_with_a_smaller_cache_names_the_cure(tiny_model, 
         st.integers(0, 512),
         st.just("2026-01-02T03:04:05+00:00"),
         st.sampled_from("ab"),
+        st.booleans(),
     ),
 )
 def test_a_setting_comes_first_then_what_was_measured_here_then_the_default(setting, tuning):
     used = in_use(setting, tuning, "because", "a")
     holds = tuning is not None and tuning.system_info == "a"
-    assert used.way.threads == (setting or (tuning.threads if holds else default_threads()))
-    assert used.sources["threads"] == ("setting" if setting else "measured" if holds else "default")
+    chosen = holds and not tuning.threads_were_set
+    assert used.way.threads == (setting or (tuning.threads if chosen else default_threads()))
+    assert used.sources["threads"] == ("setting" if setting else "measured" if chosen else "default")
+    assert ("in the settings" in used.tuning) == (holds and tuning.threads_were_set)
     assert used.way.flash_attention == (tuning.flash_attention if holds else AUTO)
     assert used.read_batch_tokens == (tuning.read_batch_tokens if holds else 0)
     assert (used.sources["read_batch_tokens"] == "measured") == bool(used.read_batch_tokens)

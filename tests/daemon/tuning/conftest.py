@@ -24,6 +24,7 @@ def measurements(draw, way=None, read_batches=choice.READ_BATCHES):
         way or draw(ways()),
         draw(st.integers(1, 15)),
         draw(st.integers(0, 512)),
+        draw(SECONDS),
         seconds_of(choice.PASS_TOKENS),
         seconds_of(read_batches),
         seconds_of(read_batches),
@@ -52,7 +53,13 @@ def records(draw):
         draw(st.integers(-1, 1000)),
     )
     tuning = Tuning(
-        way.threads, way.flash_attention, way.kv_type, draw(st.integers(0, 512)), draw(PLAIN_TEXT), draw(PLAIN_TEXT)
+        way.threads,
+        way.flash_attention,
+        way.kv_type,
+        draw(st.integers(0, 512)),
+        draw(PLAIN_TEXT),
+        draw(PLAIN_TEXT),
+        draw(st.booleans()),
     )
     return Record(key, tuning, tuple(draw(st.lists(measurements(), max_size=2))), tuple(draw(st.lists(PLAIN_TEXT))))
 
@@ -84,6 +91,7 @@ def costing():
             way,
             rounds=3,
             depth_tokens=512,
+            keystroke_seconds=factor * sum(choice.KEYSTROKE_TOKENS) / 1000,
             pass_seconds={tokens: factor * tokens / 1000 for tokens in choice.PASS_TOKENS},
             read_seconds={tokens: factor * tokens / 1000 for tokens in choice.READ_BATCHES},
             gap_seconds=dict.fromkeys(choice.READ_BATCHES, gap_seconds),

@@ -31,6 +31,16 @@ def test_a_thread_must_save_a_tenth(costing):
     assert choice.choose_threads([costing(two, 1.0), costing(four, 3.0), costing(one, 1.7)]) == two
 
 
+def test_threads_and_kernels_are_chosen_by_the_keystroke_after_a_pause(costing):
+    one, two, off = Way(1), Way(2), Way(1, FlashAttention.OFF)
+    fast_at_once = replace(costing(two, 0.1), keystroke_seconds=costing(one, 2.0).keystroke_seconds)
+    assert choice.choose_threads([fast_at_once, costing(one, 1.0)]) == one
+    assert choice.choose_kernels(one, [costing(one, 1.0), replace(fast_at_once, way=off)]) == one
+    slow_at_once = replace(costing(two, 9.0), keystroke_seconds=costing(one, 0.5).keystroke_seconds)
+    assert choice.choose_threads([slow_at_once, costing(one, 1.0)]) == two
+    assert choice.choose_kernels(one, [costing(one, 1.0), replace(slow_at_once, way=off)]) == off
+
+
 def test_a_number_of_threads_that_was_not_measured_is_not_chosen(costing):
     unmeasured = replace(costing(Way(2), 0.1), rounds=0, pass_seconds={}, read_seconds={}, gap_seconds={})
     assert choice.choose_threads([unmeasured, costing(Way(1), 1.0)]) == Way(1)
@@ -41,7 +51,7 @@ def test_a_number_of_threads_that_was_not_measured_is_not_chosen(costing):
 @given(st.data(), st.sets(st.integers(1, 64), min_size=1, max_size=5))
 def test_no_number_of_threads_is_chosen_that_another_beats(any_measurement, data, counts):
     measured = {count: data.draw(any_measurement(Way(count))) for count in counts}
-    seconds = {count: choice.best_keystroke_seconds(one) for count, one in measured.items()}
+    seconds = {count: one.keystroke_seconds for count, one in measured.items()}
     chosen = choice.choose_threads(list(measured.values())).threads
     for count in counts - {chosen}:
         assert not (count < chosen and seconds[count] <= seconds[chosen])
@@ -66,7 +76,7 @@ def test_speed_never_changes_the_type_of_the_cache(any_measurement, any_way, dat
     measured = [data.draw(any_measurement(way)) for way in ways]
     present = data.draw(st.sampled_from(ways))
     chosen = choice.choose_kernels(present, measured)
-    seconds = {one.way: choice.best_keystroke_seconds(one) for one in measured if one.way.kv_type is present.kv_type}
+    seconds = {one.way: one.keystroke_seconds for one in measured if one.way.kv_type is present.kv_type}
     assert chosen.kv_type is present.kv_type
     assert chosen == present or (
         seconds[chosen] == min(seconds.values()) and seconds[chosen] <= seconds[present] * (1 - choice.SWITCH_GAIN)
@@ -85,7 +95,7 @@ def test_the_batch_for_reading_is_interrupted_in_time_and_no_other_beats_it(any_
         assert chosen == min(batches)
         return
     assert chosen in in_time
-    seconds = {batch: choice.keystroke_seconds(measured, batch) for batch in in_time}
+    seconds = {batch: choice.estimated_seconds(measured, batch) for batch in in_time}
     assert seconds[chosen] <= min(seconds.values()) * choice.ABOUT_AS_GOOD
     for other in set(in_time) - {chosen}:
         no_worse = seconds[other] <= seconds[chosen] and gaps[other] <= gaps[chosen]
@@ -121,15 +131,15 @@ def test_a_round_cut_short_is_enough_to_choose_among_the_batches_it_reached(cost
 
 
 @given(st.data(), st.floats(0.01, 100))
-def test_a_keystroke_costs_what_its_passes_cost(any_measurement, data, factor):
+def test_a_keystroke_is_estimated_by_what_its_passes_cost(any_measurement, data, factor):
     measured = data.draw(any_measurement(Way(1, kv_type=KvType.F16)))
     times = {
         name: {tokens: seconds * factor for tokens, seconds in getattr(measured, name).items()}
         for name in ("pass_seconds", "read_seconds")
     }
     for batch in choice.READ_BATCHES:
-        before = choice.keystroke_seconds(measured, batch)
-        assert choice.keystroke_seconds(replace(measured, **times), batch) == pytest.approx(before * factor)
+        before = choice.estimated_seconds(measured, batch)
+        assert choice.estimated_seconds(replace(measured, **times), batch) == pytest.approx(before * factor)
     reading = measured.read_seconds[32] + measured.read_seconds[64] * (512 / 64) / 20
     passes = 4 * measured.pass_seconds[1] + 4 * measured.pass_seconds[16]
-    assert choice.keystroke_seconds(measured, 64) == pytest.approx(reading + passes)
+    assert choice.estimated_seconds(measured, 64) == pytest.approx(reading + passes)

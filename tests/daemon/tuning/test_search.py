@@ -144,9 +144,24 @@ async def test_time_left_over_goes_to_the_later_choices(worker):
     assert made.requests[-1].seconds == pytest.approx(8.0)
 
 
-async def test_a_setting_that_overrides_the_result_is_named(worker):
-    found = await worker(lambda _way: 1.0).search(threads=3).run()
+async def test_threads_in_the_settings_stay_and_the_rest_is_measured_with_them(worker):
+    steps = []
+    factors = {AUTO: 1.0, OFF: 0.5, ON: 0.9}
+    made = worker(lambda way: factors[way.flash_attention] / way.threads)
+    found = await made.search(threads=3, steps=steps).run()
+    assert {way.threads for request in made.requests for way in request.ways} == {3}
+    tuning = found.tuning
+    assert (tuning.threads, tuning.threads_were_set, tuning.flash_attention) == (3, True, OFF)
+    assert tuning.read_batch_tokens in choice.READ_BATCHES
     assert any("threads = 3" in note for note in found.notes)
+    assert "threads = 3" in steps[0]
+    assert not (await worker(lambda _way: 1.0).search().run()).tuning.threads_were_set
+
+
+async def test_ways_are_compared_by_a_keystroke_after_a_pause(worker):
+    made = worker(lambda _way: 1.0)
+    await made.search().run()
+    assert [request.keystroke_tokens for request in made.requests] == [choice.KEYSTROKE_TOKENS] * 2 + [()]
 
 
 async def test_a_gpu_may_read_in_larger_batches(worker):
