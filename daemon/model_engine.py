@@ -49,7 +49,13 @@ class MissingModel:
         """Raises ModelRefused with the failure."""
         raise ModelRefused(self.failure)
 
-    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:  # noqa: ARG002
+    async def predict(
+        self,
+        inputs: PredictionInputs,  # noqa: ARG002  whatever is asked, the answer is the same
+        *,
+        deadline_seconds: float,  # noqa: ARG002
+        least_confidence: float = 0.0,  # noqa: ARG002
+    ) -> EngineAnswer:
         """Raises ModelRefused with the failure."""
         raise ModelRefused(self.failure)
 
@@ -105,10 +111,14 @@ class ModelEngine:
         async with self._turn:
             return await self._engine.ready()
 
-    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+    async def predict(
+        self, inputs: PredictionInputs, *, deadline_seconds: float, least_confidence: float = 0.0
+    ) -> EngineAnswer:
         """See ``Engine.predict``."""
         async with self._turn:
-            return await self._engine.predict(inputs, deadline_seconds=deadline_seconds)
+            return await self._engine.predict(
+                inputs, deadline_seconds=deadline_seconds, least_confidence=least_confidence
+            )
 
     async def unload(self) -> None:
         """See ``Engine.unload``."""

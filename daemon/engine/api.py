@@ -45,8 +45,13 @@ class Engine(Protocol):
         """
         ...
 
-    async def predict(self, inputs: PredictionInputs, *, deadline_seconds: float) -> EngineAnswer:
+    async def predict(
+        self, inputs: PredictionInputs, *, deadline_seconds: float, least_confidence: float = 0.0
+    ) -> EngineAnswer:
         """Predict; cancelling the awaiting task aborts the decoding within milliseconds.
+
+        An answer less sure than ``least_confidence`` (0 to 1) is given up once that shows. Where only this limit gave
+        it up (``EngineAnswer.given_up_below``), a question with a lower one needs an answer of its own.
 
         Raises EngineError (``daemon.engine.errors``) when the worker died, the model was refused or the
         deadline passed; the hub goes on.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from daemon.engine.llama import Context
 
+COMPARED_TOKENS = 32
+
 
 @dataclass(slots=True)
 class _Held:
@@ -60,7 +62,7 @@ class PromptCache:
         The last token is always evaluated, for its logits.
         """
         self._time += 1
-        wanted = prompt[:-1]
+        wanted = list(prompt[:-1])
         shared, best = max(
             (common_prefix(held.tokens, wanted), held.used_at, index) for index, held in enumerate(self._sequences)
         )[::2]
@@ -141,10 +143,11 @@ def _goes_on(held: _Held, shared: int) -> bool:
     return shared == len(held.tokens) or 2 * shared >= held.prompt_tokens
 
 
-def common_prefix(held: Sequence[int], wanted: Sequence[int]) -> int:
+def common_prefix(held: list[int], wanted: list[int]) -> int:
     """How many tokens from the start the two have in common."""
     limit = min(len(held), len(wanted))
-    for index in range(limit):
-        if held[index] != wanted[index]:
-            return index
+    for start in range(0, limit, COMPARED_TOKENS):  # whole stretches at a time: done for each sequence at every key
+        end = min(start + COMPARED_TOKENS, limit)
+        if held[start:end] != wanted[start:end]:
+            return next(index for index in range(start, end) if held[index] != wanted[index])
     return limit

@@ -135,7 +135,12 @@ class EngineClient:
         return self._model
 
     async def predict(
-        self, inputs: PredictionInputs, *, deadline_seconds: float, can_be_superseded: bool = True
+        self,
+        inputs: PredictionInputs,
+        *,
+        deadline_seconds: float,
+        can_be_superseded: bool = True,
+        least_confidence: float = 0.0,
     ) -> EngineAnswer:
         """Predict; cancelling the awaiting task aborts the decoding within milliseconds.
 
@@ -146,9 +151,15 @@ class EngineClient:
 
         ``can_be_superseded`` false is for work that nothing will abort: the prompt is then read in the largest batches,
         which is faster. Batches of another size round otherwise (``docs/LOG.md``): where two tokens are nearly as
-        probable, the answer may be another than the one a keystroke would get.
+        probable, the answer may be another than the one a keystroke would get. ``least_confidence`` is explained at
+        ``Engine.predict``.
         """
-        message = {"op": "predict", "inputs": inputs.to_json(), "can_be_superseded": can_be_superseded}
+        message = {
+            "op": "predict",
+            "inputs": inputs.to_json(),
+            "can_be_superseded": can_be_superseded,
+            "least_confidence": least_confidence,
+        }
         return EngineAnswer.from_json(await self._ask(message, ReplyKind.ANSWER, deadline_seconds))
 
     async def sample(

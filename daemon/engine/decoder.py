@@ -36,6 +36,8 @@ DRAFTED_PASS_TOKENS = 63
 NEAR_TIE_LOGITS, COARSE_NEAR_TIE_LOGITS = 0.03, 0.1
 WARM_UP_SIZES = (1, 2, 4, 8, 16, 32, 63)
 WARM_UP_ROUNDS = 5
+# As much as a small model's prompt; attention to it makes the passes of one dearer. A large model has no time for it.
+WARM_UP_CONTEXT_TOKENS, FILLING_BATCH_TOKENS = 256, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,14 @@ class Decoded:
     """What came out: the bytes before the stop marker (perhaps cut inside a character, if unfinished).
 
     ``log_probability`` is the sum over all answer tokens, the one that ended the answer included; with
-    ``unchanged`` over those of the change alone (see ``GrowingAnswer``).
+    ``unchanged`` over those of the change alone (see ``GrowingAnswer``). ``tokens`` are all that the model chose.
     """
 
     answer: bytes
     stop: StopReason
     counters: Counters
     log_probability: float
+    tokens: Sequence[int] = ()
 
 
 class Decoder:
@@ -119,24 +122,34 @@ class Decoder:
             raise
 
     def warm_up(self, seconds: float) -> None:
-        """Touch pages and kernels, measure passes of growing size for about so long, and choose the batch for reading.
+        """Touch pages and kernels, measure passes of growing size, and choose the batch for reading.
 
-        The cache is then empty.
+        Measuring takes about so long, and filling the cache before it at most a third of that; the cache is then empty.
 
         Raises LlamaError for a model that cannot compute.
         """
         self.decode(DecodeRequest(prompt=(0,), stop=(), max_answer_tokens=1))
         largest = min(self.context.batch_tokens, self.context.context_tokens - 1)
         sizes = [size for size in WARM_UP_SIZES if size <= largest]
+        context_tokens = self._fill(min(WARM_UP_CONTEXT_TOKENS, self.context.context_tokens - largest), seconds / 3)
         ends = time.perf_counter() + seconds
         for size in sizes * WARM_UP_ROUNDS:
-            self.cache.keep(0)
+            self.cache.keep(context_tokens)
             self.evaluate([0] * size, logits=size)
             if time.perf_counter() > ends:
                 break
         self.cache.clear()
         # Once and for all: it rounds otherwise in other batches, and answers should not change from day to day.
         self._read_batch_tokens = self._read_batch_tokens or batch_for(self.pace.costs)
+
+    def _fill(self, most_tokens: int, seconds: float) -> int:
+        """Evaluate something, for about so long; says how many tokens the cache then holds, at most ``most_tokens``."""
+        self.cache.keep(0)
+        batch_tokens = min(FILLING_BATCH_TOKENS, self.context.batch_tokens)
+        ends = time.perf_counter() + seconds
+        while len(self.cache.held) + batch_tokens <= most_tokens and time.perf_counter() < ends:
+            self.evaluate([0] * batch_tokens, logits=0)
+        return len(self.cache.held)
 
     def read_batch(self, *, can_be_superseded: bool) -> int:
         """The most tokens of a prompt that one pass takes."""
@@ -161,7 +174,7 @@ class Decoder:
             self.cache.keep(held)
             return status
         self.cache.extend(tokens)
-        if logits == len(tokens):
+        if logits and len(tokens) <= DRAFTED_PASS_TOKENS:
             self.pace.costs.record(len(tokens), seconds)
         return status
 
@@ -179,7 +192,8 @@ class _Decoding:
         self._cache = decoder.cache
         self._request = request
         self._answer = GrowingAnswer(decoder.model, request.stop, request.unchanged)
-        self._drafts = Drafts(request.drafts, lambda token: b"\n" in decoder.model.piece(token))
+        drafts = [self._without_end(draft) for draft in request.drafts]
+        self._drafts = Drafts(drafts, lambda token: b"\n" in decoder.model.piece(token))
         self._evaluated = self._passes = self._drafted = self._accepted = 0
         self._plain_held = 0
 
@@ -201,7 +215,16 @@ class _Decoding:
             accepted=self._accepted,
             aborted=int(stop is StopReason.ABORTED),
         )
-        return Decoded(bytes(self._answer.text), stop, counters, self._answer.log_probability)
+        return Decoded(bytes(self._answer.text), stop, counters, self._answer.log_probability, self._answer.tokens)
+
+    def _without_end(self, draft: Sequence[int]) -> Sequence[int]:
+        """The draft less a token that ends the answer: nothing follows it, so it need not be evaluated."""
+        if not draft:
+            return draft
+        longest = max(map(len, self._request.stop), default=0)
+        end = b"".join(map(self._decoder.model.piece, draft[max(0, len(draft) - longest) :]))
+        ends = end.endswith(self._request.stop) or self._decoder.model.ends_generation(draft[-1])
+        return draft[:-1] if ends else draft
 
     @property
     def _known(self) -> list[int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from daemon.engine import guard
 from daemon.engine.decoder import COARSE_NEAR_TIE_LOGITS, NEAR_TIE_LOGITS, Decoded, Decoder, DecodeRequest
 from daemon.engine.errors import EngineError, ModelRefused
-from daemon.engine.expected import expected_answers
+from daemon.engine.expected import Expected, expected_answers
 from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend, system_info
 from daemon.engine.messages import (
     EngineAnswer,
@@ -26,13 +26,15 @@ from daemon.engine.messages import (
     SampleAnswer,
     SampleRequest,
     StopReason,
+    less_sure,
 )
 from daemon.engine.sampling import RECURRENT_SIDE_BY_SIDE, SIDE_BY_SIDE, Sampled, Sampler, SamplingTask
+from daemon.engine.tokens import Tokenizer
 from daemon.engine.ways import FlashAttention, InUse, KvType, in_use
 from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from capture.inputs import PredictionInputs
     from daemon.engine.abort import AbortFlag
@@ -70,7 +72,7 @@ class LoadedModel:
         pass_clock = time.thread_time if info.gpu_layers == 0 else time.perf_counter
         self.info = info
         self._least_confidence = max(float(model.facts().metadata.get(MIN_CONFIDENCE_KEY, "0")), least_confidence)
-        self._model = model
+        self._tokenizer = Tokenizer(model, prompt_format.control_tokens)
         self._format = prompt_format
         self._decoder = Decoder(
             model,
@@ -80,6 +82,7 @@ class LoadedModel:
             pass_clock=pass_clock,
             near_tie_logits=NEAR_TIE_LOGITS if _rounds_finely(info) else COARSE_NEAR_TIE_LOGITS,
         )
+        self._previous: tuple[str, Sequence[int]] = ("", ())  # a path, and the last answer about it
         self._sampler = Sampler(model, open_sampling_context, self._decoder.interruption)
         controls = filter(None, model.control_texts())
         self._control = re.compile("|".join(map(re.escape, controls)) or "(?!)")
@@ -135,32 +138,40 @@ class LoadedModel:
 
     def count_tokens(self, text: str) -> int:
         """How many of the model's tokens ``text`` takes, control tokens recognised."""
-        return len(self._model.tokenize(text))
+        return self._tokenizer.count(text)
 
     def predict(
-        self, request_id: int, inputs: PredictionInputs, deadline_seconds: float, *, can_be_superseded: bool = True
+        self,
+        request_id: int,
+        inputs: PredictionInputs,
+        deadline_seconds: float,
+        *,
+        can_be_superseded: bool = True,
+        least_confidence: float = 0.0,
     ) -> EngineAnswer:
         """The edit for ``inputs``, or the reason there is none; raises LlamaError when llama.cpp fails.
 
-        ``can_be_superseded`` is explained at ``EngineClient.predict``.
+        ``can_be_superseded`` and ``least_confidence`` are explained at ``EngineClient.predict``.
         """
         started = time.monotonic()
         prompt = self._format.render(inputs, self.count_tokens)
         if isinstance(prompt, Refusal):
             return EngineAnswer(id=request_id, reason=prompt.value, seconds=time.monotonic() - started)
-        expected = expected_answers(self._format, inputs, prompt, self._model.tokenize)
+        limit = max(self._least_confidence, least_confidence)
+        expected = expected_answers(self._format, inputs, prompt, self._tokenizer.tokens)
         decoded = self._decoder.decode(
             DecodeRequest(
-                prompt=self._model.tokenize(prompt.text, add_beginning=True),
+                prompt=self._tokenizer.prompt_tokens(prompt.text),
                 stop=tuple(marker.encode() for marker in prompt.stop),
                 max_answer_tokens=prompt.max_answer_tokens,
-                drafts=expected.drafts,
+                drafts=(self._previous_answer(inputs), *expected.drafts),
                 unchanged=expected.unchanged,
                 deadline=started + deadline_seconds,
                 can_be_superseded=can_be_superseded,
-                least_log_probability=math.log(self._least_confidence) if self._least_confidence else -math.inf,
+                least_log_probability=math.log(limit) if limit else -math.inf,
             )
         )
+        self._remember(inputs, expected, decoded.tokens)
         answer = EngineAnswer(
             id=request_id,
             region_start_bytes=prompt.region.start,
@@ -170,7 +181,7 @@ class LoadedModel:
             seconds=time.monotonic() - started,
             counters=decoded.counters,
         )
-        return self._judge(inputs, prompt, decoded, answer)
+        return self._judge(inputs, prompt, decoded, answer, least_confidence)
 
     def sample(
         self, request_id: int, inputs: PredictionInputs, request: SampleRequest, deadline_seconds: float
@@ -185,7 +196,7 @@ class LoadedModel:
             return SampleAnswer(id=request_id, reason=prompt.value, seconds=time.monotonic() - started)
         drawn = self._sampler.sample(
             SamplingTask(
-                prompt=self._model.tokenize(prompt.text, add_beginning=True),
+                prompt=self._tokenizer.prompt_tokens(prompt.text),
                 stop=tuple(marker.encode() for marker in prompt.stop),
                 max_answer_tokens=prompt.max_answer_tokens,
                 request=request,
@@ -215,20 +226,40 @@ class LoadedModel:
             return replace(sample, file_edits=found.edits)
         return replace(sample, new_region_text=found.text, cursor_offset_bytes=found.cursor_offset_bytes)
 
-    def _judge(self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer) -> EngineAnswer:
+    def _previous_answer(self, inputs: PredictionInputs) -> Sequence[int]:
+        """What was answered to the last keystroke in this file: mostly, the answer to the next is the same."""
+        path, tokens = self._previous
+        return tokens if path == inputs.cursor_path else ()
+
+    def _remember(self, inputs: PredictionInputs, expected: Expected, tokens: Sequence[int]) -> None:
+        """Keep an answer less its last token, which a draft does not need; none where it is the region as it was."""
+        if not tokens:
+            return  # given up before it began: what was answered before it may still be said again
+        kept = tokens[:-1]
+        copy = [] if expected.unchanged is None else list(expected.unchanged.tokens[: len(kept)])
+        self._previous = (inputs.cursor_path, () if kept == copy else kept)
+
+    def _judge(
+        self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer, asked: float
+    ) -> EngineAnswer:
         if decoded.stop is StopReason.UNSURE:
-            return replace(answer, reason=self._unsure(answer.confidence))
+            return self._unsure(answer, asked)
         found = self._meaning(inputs, prompt, decoded.answer, decoded.stop)
         if isinstance(found, str):
             return replace(answer, reason=found)
-        if answer.confidence < self._least_confidence:
-            return replace(answer, reason=self._unsure(answer.confidence))
+        if answer.confidence < max(self._least_confidence, asked):
+            return self._unsure(answer, asked)
         if isinstance(found, FileEdits):
             return replace(answer, file_edits=found.edits)
         return replace(answer, new_region_text=found.text, cursor_offset_bytes=found.cursor_offset_bytes)
 
-    def _unsure(self, confidence: float) -> str:
-        return f"the model is not sure enough ({confidence:.2f}; below {self._least_confidence:.2f} nothing is shown)"
+    def _unsure(self, answer: EngineAnswer, asked: float) -> EngineAnswer:
+        limit = self._least_confidence
+        if answer.confidence >= limit:
+            return replace(answer, reason=less_sure(answer.confidence, asked), given_up_below=asked)
+        return replace(
+            answer, reason=f"the model is not sure enough ({answer.confidence:.2f}; below {limit:.2f} nothing is shown)"
+        )
 
     def _meaning(
         self, inputs: PredictionInputs, prompt: Prompt, answer: bytes, stop: StopReason

@@ -70,8 +70,9 @@ class EngineAnswer:
     excerpt; ``file_edits`` are to rows of files, perhaps of others than the cursor's.
     ``confidence`` is a product of probabilities. Where the answer is a copy of the region with a change: of the
     tokens that differ, from the one that decides to, up to and including the one that ends the difference. In
-    every other format: of all tokens of the answer, the one that ended it included. ``seconds`` is the worker's
-    own time.
+    every other format: of all tokens of the answer, the one that ended it included. ``given_up_below`` is the request's
+    ``least_confidence`` where that alone is why there is no edit: asked with a lower one, there might be one; else 0.
+    ``seconds`` is the worker's own time.
     """
 
     id: int
@@ -83,6 +84,7 @@ class EngineAnswer:
     reason: str = ""
     stop: StopReason = StopReason.END_OF_SEQUENCE
     confidence: float = 1.0
+    given_up_below: float = 0.0
     seconds: float = 0.0
     counters: Counters = field(default_factory=Counters)
 
@@ -182,6 +184,11 @@ class SampleAnswer:
 
 def _file_edits(value: dict[str, Any]) -> tuple[FileEdit, ...]:
     return tuple(FileEdit(**{**edit, "rows": Span.from_json(edit["rows"])}) for edit in value.get("file_edits", ()))
+
+
+def less_sure(confidence: float, asked: float) -> str:
+    """Why an answer is not shown that is less sure than ``asked``, which the settings of these names give."""
+    return f"the model is less sure ({confidence:.2f}) than eagerness and min_confidence ask for ({asked:.2f})"
 
 
 class ReplyKind(StrEnum):

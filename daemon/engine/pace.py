@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Sample = TypeVar("Sample")
 
 KEPT_SAMPLES = 15  # of each class of pass sizes
+REFIT_PASSES = 16  # a few more samples hardly move the medians
 FORGETTING_PASSES = 512  # plain ones, until a sample of each class is forgotten
 FIRST_SLOPE = 0.3  # of a plain pass, for each further token, until measured
 MEMORY_TOKENS = 200.0  # how many outcomes a share remembers
@@ -78,6 +79,7 @@ class MeasuredCosts:
         self._plain_passes = 0
         self._first: float | None = None
         self._line: tuple[float, float] | None = None  # at no tokens, and for each
+        self._passes_since_fit = 0
 
     def record(self, tokens: int, seconds: float) -> None:
         """One pass took this long."""
@@ -90,7 +92,7 @@ class MeasuredCosts:
         else:
             samples = self._larger.setdefault(tokens.bit_length(), deque(maxlen=KEPT_SAMPLES))
             samples.append((tokens, seconds))
-        self._line = None
+        self._passes_since_fit += 1
 
     def cost(self, tokens: int) -> float:
         """Seconds, at most those of so many plain passes; the unit is a plain pass while that was not measured."""
@@ -98,8 +100,9 @@ class MeasuredCosts:
             return 1 + FIRST_SLOPE * (tokens - 1)
         if tokens == 1:
             return self._first
-        if self._line is None:
+        if self._line is None or self._passes_since_fit >= REFIT_PASSES:
             self._line = self._fit(self._first)
+            self._passes_since_fit = 0
         at_none, each = self._line
         return max(self._first, min(at_none + each * tokens, tokens * self._first))
 
@@ -112,7 +115,10 @@ class MeasuredCosts:
         pairs = [(low, high) for low, high in combinations(sorted(points), 2) if low[0] < high[0]]
         slopes = [(high[1] - low[1]) / (high[0] - low[0]) for low, high in pairs]
         each = max(0.0, statistics.median(slopes)) if slopes else FIRST_SLOPE * first
-        return statistics.median(seconds - each * size for size, seconds in points), each
+        at_none = statistics.median(seconds - each * size for size, seconds in points)
+        # What a plain pass costs beside its token, every pass does: the line may not say that short ones are better,
+        # as it would where the samples of long ones are old and were made behind a longer prompt.
+        return max(at_none, first - each), each
 
     def _forget(self) -> None:
         for samples in self._larger.values():

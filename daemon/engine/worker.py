@@ -86,8 +86,13 @@ class Worker:
             wanted = SampleRequest(**request["request"])
             samples = self._loaded.sample(request["id"], inputs, wanted, deadline_seconds)
             return ReplyKind.SAMPLES, samples.to_json()
-        can_be_superseded = request.get("can_be_superseded", True)
-        answer = self._loaded.predict(request["id"], inputs, deadline_seconds, can_be_superseded=can_be_superseded)
+        answer = self._loaded.predict(
+            request["id"],
+            inputs,
+            deadline_seconds,
+            can_be_superseded=request.get("can_be_superseded", True),
+            least_confidence=request.get("least_confidence", 0.0),
+        )
         return ReplyKind.ANSWER, answer.to_json()
 
     def _load(self, settings: ModelSettings) -> dict[str, Any]:

@@ -33,8 +33,9 @@ class ScriptedEngine:
     async def ready(self):
         self.events.append(f"load {self.path}")
 
-    async def predict(self, _inputs, *, deadline_seconds):
+    async def predict(self, _inputs, *, deadline_seconds, least_confidence=0.0):
         assert deadline_seconds == 1
+        self.least_confidence = least_confidence
         self.events.append(f"begin {self.path}")
         await self.may_answer.wait()
         self.tokens_evaluated += 10
@@ -136,3 +137,9 @@ async def test_what_was_evaluated_is_counted_over_all_models():
         if model != "nothing":
             assert await bench.predict() == model
         assert bench.engine.tokens_evaluated == tokens
+
+
+async def test_how_sure_an_answer_has_to_be_reaches_the_model():
+    bench = Bench(model="/one.gguf")
+    await bench.engine.predict(INPUTS, deadline_seconds=1, least_confidence=0.7)
+    assert bench.engines[0].least_confidence == 0.7

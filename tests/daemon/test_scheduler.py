@@ -585,12 +585,12 @@ class OneAtATime(ScriptedEngine):
         super().__init__(script)
         self.waited_for = waited_for
 
-    async def predict(self, inputs, *, deadline_seconds):
+    async def predict(self, inputs, *, deadline_seconds, least_confidence=0.0):
         assert not self.working_on
         self.working_on = inputs.cursor_excerpt
         self.check()
         try:
-            return await super().predict(inputs, deadline_seconds=deadline_seconds)
+            return await super().predict(inputs, deadline_seconds=deadline_seconds, least_confidence=least_confidence)
         finally:
             self.working_on = ""
 

@@ -28,6 +28,7 @@ class UnknownFormat(ValueError):
 # ruff: noqa: ARG002  the interface hands over more than a plain format needs
 class PlainFormat:
     name = "plain"
+    control_tokens: tuple[str, ...] = ()
 
     def render(self, inputs: PredictionInputs, count_tokens: CountTokens) -> Prompt:
         options = json.loads(inputs.repo_url or "{}")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from daemon.engine.abort import AbortCause
-from daemon.engine.decoder import DecodeRequest
+from daemon.engine.decoder import WARM_UP_CONTEXT_TOKENS, WARM_UP_SIZES, DecodeRequest
 from daemon.engine.llama import LlamaError
 from daemon.engine.messages import StopReason
 from daemon.engine.pace import FixedCosts
@@ -375,7 +375,30 @@ def test_an_answer_that_was_drafted_to_its_end_is_one_pass_over_what_is_new(open
 
     assert decoded.stop is StopReason.STOP_MARKER
     assert decoded.counters.forward_passes == 1
-    assert decoded.counters.accepted == decoded.counters.answer_tokens == len(tokens)
+    assert decoded.counters.answer_tokens == len(tokens)
+    assert decoded.counters.drafted == decoded.counters.accepted == len(tokens) - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "end_token", "drafted"),
+    [
+        ("~", (b"!", b"~"), None, 0),
+        ("b~", (b"~",), None, 1),
+        ("b~", (b"ab~",), None, 2),
+        ("b~", (b"b~",), None, 1),
+        ("b~", (), ord("~"), 1),
+        ("", (b"~",), None, 0),
+    ],
+    ids=["nothing but a marker", "a marker", "the end of a longer marker", "a marker of two tokens", "the vocabulary's end",
+         "an empty draft"],
+)  # fmt: skip
+def test_the_token_that_would_end_the_answer_is_not_drafted(open_bench, build_model, text, stop, end_token, drafted):
+    """Nothing follows it, so evaluating it would be in vain."""
+    bench = open_bench(build_model(end_token=end_token), batch_tokens=64, costs=FixedCosts(1.0, 0.0))
+    prompt = bench.model.tokenize(PROMPT)
+    decoded = bench.decoder.decode(request(prompt, stop=stop, budget=3, drafts=[bench.model.tokenize(text)]))
+
+    assert decoded.counters.drafted == drafted
 
 
 def test_a_rejected_draft_leaves_nothing_in_the_cache(open_bench, certain_model):
@@ -435,6 +458,51 @@ def test_what_nobody_waits_for_is_read_in_larger_batches(open_bench, tiny_model)
     unhurried = bench.decoder.decode(DecodeRequest([60] * 128, (), 1, can_be_superseded=False))
 
     assert (waited_for.counters.forward_passes, unhurried.counters.forward_passes) == (8, 1)
+
+
+class NotedCosts(FixedCosts):
+    """Costs that note what was measured."""
+
+    def __init__(self):
+        super().__init__(1.0, 0.0)
+        self.sizes = []
+
+    def record(self, tokens, seconds):
+        assert seconds >= 0
+        self.sizes.append(tokens)
+
+
+def test_every_pass_that_chooses_tokens_says_what_it_cost_but_for_those_as_large_as_no_draft_makes_them(
+    open_bench, tiny_model
+):
+    """A typical keystroke has drafts in no other pass than that which ends its prompt."""
+    costs = NotedCosts()
+    bench = open_bench(tiny_model, batch_tokens=128, read_batch_tokens=16, costs=costs)
+    bench.decoder.decode(request([60] * 40, budget=3, drafts=[[1, 2, 3]]))
+    assert costs.sizes[0] == 8 + 2
+    costs.sizes.clear()
+    bench.decoder.cache.clear()
+    bench.decoder.decode(DecodeRequest([60] * 100, (), 2, can_be_superseded=False))
+
+    assert costs.sizes == [1]
+
+
+def test_warming_up_measures_passes_behind_a_prompt_like_a_small_models(open_bench, tiny_model):
+    costs = NotedCosts()
+    bench = open_bench(tiny_model, batch_tokens=64, costs=costs)
+    starts = []
+    decode = bench.context.decode
+
+    def noted(tokens, start, *, logits, sequence=0):
+        starts.append(start)
+        return decode(tokens, start, logits=logits, sequence=sequence)
+
+    bench.context.decode = noted
+    bench.decoder.warm_up(60.0)
+
+    assert set(costs.sizes) == set(WARM_UP_SIZES)
+    assert set(starts[-len(costs.sizes) + 1 :]) == {WARM_UP_CONTEXT_TOKENS}
+    assert not bench.decoder.cache.held
 
 
 # --- near ties: a larger pass may round otherwise ----------------------------------------------------------

@@ -15,6 +15,8 @@ from daemon.engine.expected import expected_answers
 from daemon.engine.pace import (
     FIRST_DRAFT_PASSES,
     FORGETTING_PASSES,
+    KEPT_SAMPLES,
+    REFIT_PASSES,
     START,
     SURE_START,
     FixedCosts,
@@ -235,6 +237,31 @@ def test_one_busy_moment_does_not_change_what_a_pass_is_believed_to_cost():
         costs.record(16, 6 * seconds)
     assert costs.cost(1) == pytest.approx(0.010, abs=0.002)
     assert costs.cost(8) == pytest.approx(0.033, abs=0.005)
+
+
+def test_what_passes_cost_is_learned_anew_while_they_are_measured():
+    """The line through all samples is not drawn again for each of them."""
+    costs = MeasuredCosts()
+    for seconds in (0.001, 0.002):
+        for _ in range(REFIT_PASSES + KEPT_SAMPLES):
+            for size in (1, 4, 16):
+                costs.record(size, seconds * (0.5 + 0.5 * size))
+        assert costs.cost(8) == pytest.approx(4.5 * seconds)
+
+
+def test_long_passes_that_were_dearer_once_do_not_make_short_drafts_look_best():
+    """They were measured behind a longer prompt; only by drafting far is it found out that they are cheaper now."""
+    costs = MeasuredCosts()
+    for _ in range(KEPT_SAMPLES):
+        for size, seconds in ((1, 0.5), (2, 0.6), (4, 1.0), (32, 11.0), (63, 22.0)):
+            costs.record(size, seconds)
+    each = [costs.cost(size) / size for size in range(1, 64)]
+
+    assert each == sorted(each, reverse=True)
+    pace = Pace(costs)
+    for _ in range(1000):
+        pace.learn(0, 16, right=True)
+    assert pace.draft_tokens(1, 10, 0, 16) == 10
 
 
 def test_what_made_drafting_look_dear_is_forgotten_while_nothing_is_drafted():

@@ -63,8 +63,8 @@ def load(path) -> dict:
     return {"op": "load", "settings": {"path": str(path), "threads": 1}}
 
 
-def predict(inputs) -> dict:
-    return {"op": "predict", "inputs": inputs.to_json(), "deadline_seconds": 60}
+def predict(inputs, **options) -> dict:
+    return {"op": "predict", "inputs": inputs.to_json(), "deadline_seconds": 60, **options}
 
 
 def test_whatever_prints_to_standard_output_the_pipe_holds_replies_only(pipes, tiny_model, moment):
@@ -200,6 +200,54 @@ def test_a_model_less_sure_than_its_own_file_asks_for_predicts_nothing(
     assert (answer["counters"]["answer_tokens"] == 1) is not shown
     assert (answer["new_region_text"] is not None) is shown
     assert ("not sure enough" in answer["reason"]) is not shown
+
+
+@pytest.fixture
+def ask_twice(pipes, build_model, moment, plain_loop, open_bench):
+    """``ask_twice(part, file_part=...)``: the whole answer to a question, and that to it with a limit of confidence.
+
+    The question's limit and the file's are these parts of the whole answer's confidence.
+    """
+
+    def ask(part, file_part=0.0):
+        prompt = open_bench(build_model()).model.tokenize("def f")
+        end = chr(plain_loop.answer(prompt, 3)[0][2])  # the third token is a character of its own: an ASCII byte
+        inputs = moment("def f", budget=9, stop=[end])
+        pipes.ask(id=1, **load(build_model()))
+        whole = pipes.ask(id=2, **predict(inputs))["value"]
+        assert 0.001 < whole["confidence"] < 0.5
+        pipes.ask(id=3, **load(build_model(min_confidence=file_part * whole["confidence"])))
+        limited = pipes.ask(id=4, **predict(inputs, least_confidence=part * whole["confidence"]))["value"]
+        return whole, limited
+
+    return ask
+
+
+def test_an_answer_less_sure_than_the_question_asks_for_is_given_up(ask_twice):
+    whole, limited = ask_twice(1.9, file_part=0.1)
+    limit = 1.9 * whole["confidence"]
+
+    assert (limited["new_region_text"], limited["given_up_below"]) == (None, limit)
+    assert whole["confidence"] <= limited["confidence"] < limit
+    assert limited["counters"]["answer_tokens"] <= whole["counters"]["answer_tokens"]
+    assert limited["reason"].endswith(f"eagerness and min_confidence ask for ({limit:.2f})")
+
+
+def test_an_answer_as_sure_as_the_question_asks_for_is_the_whole_answer(ask_twice):
+    whole, limited = ask_twice(0.99)
+
+    for key in ("new_region_text", "stop", "confidence", "reason"):
+        assert limited[key] == whole[key]
+    assert limited["given_up_below"] == 0
+
+
+@pytest.mark.parametrize("part", [0.5, 1.5])
+def test_an_answer_less_sure_than_the_file_asks_for_would_not_be_shown_whatever_is_asked(ask_twice, part):
+    """So it need not be asked again with a lower limit."""
+    whole, limited = ask_twice(part, file_part=2.0)
+
+    assert (limited["new_region_text"], limited["given_up_below"]) == (None, 0)
+    assert f"below {2.0 * whole['confidence']:.2f} nothing is shown" in limited["reason"]
 
 
 def test_an_answer_that_is_no_text_is_no_edit(pipes, build_model, moment, open_bench):

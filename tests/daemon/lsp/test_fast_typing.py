@@ -33,7 +33,7 @@ class TickingEngine:
             if self._running[0] == 0:
                 self._running[1].set()
 
-    async def predict(self, inputs, *, deadline_seconds):  # noqa: ARG002 (time is ticks here)
+    async def predict(self, inputs, *, deadline_seconds, least_confidence=0.0):  # noqa: ARG002 (time is ticks here)
         assert self._running is None, "one engine, one prediction"
         self.asked.append(inputs)
         self._running = [TICKS_PER_ANSWER, asyncio.Event()]
