@@ -42,7 +42,7 @@ class Source(StrEnum):
     TYPED_INTO = "typed into"  # an earlier answer, of which the person has typed the beginning
     MOVED = "moved"  # an earlier answer about rows that nobody touched since
     REST = "rest"  # another part of the answer of which one part was accepted
-    AHEAD = "ahead"  # the engine's answer about this text, computed before the person accepted
+    AHEAD = "ahead"  # the engine's answer about this text, computed before the person accepted or typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +213,11 @@ def _hunks(region: str, new_region: str, offset: int) -> list[_Hunk]:
         by_row: list[_Hunk] = []
         row_start = 0
         for old_row, new_row in zip(old_rows, new_rows, strict=True):
-            by_row += [
-                _Hunk(row_start + edit.range.start, row_start + edit.range.end, edit.text)
-                for edit in minimal_edits(old_row, new_row)
-            ]
+            if old_row != new_row:
+                by_row += [
+                    _Hunk(row_start + edit.range.start, row_start + edit.range.end, edit.text)
+                    for edit in minimal_edits(old_row, new_row)
+                ]
             row_start += len(old_row.encode()) + 1
         hunks = min(hunks, by_row, key=lambda found: sum(hunk.end - hunk.start + len(hunk.text) for hunk in found))
     return [_Hunk(offset + hunk.start, offset + hunk.end, hunk.text) for hunk in hunks]

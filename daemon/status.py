@@ -8,7 +8,7 @@ engine's insides.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -62,7 +62,13 @@ class Work:
     tokens_taken: int = 0  # of these, those of the answers that were taken
 
     def __add__(self, other: Work) -> Work:
-        return Work(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Work(
+            self.predictions + other.predictions,
+            self.aborted + other.aborted,
+            self.taken + other.taken,
+            self.tokens_evaluated + other.tokens_evaluated,
+            self.tokens_taken + other.tokens_taken,
+        )
 
     def to_json(self) -> dict[str, int]:
         """The wire form."""

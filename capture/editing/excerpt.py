@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from operator import add
+from typing import NamedTuple
 
 from capture.inputs import ExcerptRanges, PredictionInputs, Span
 
@@ -33,6 +34,7 @@ PRECOMPUTED_BUDGETS: dict[str, tuple[int, int | None]] = {
     "context_4096": (350, 4096),
     "context_8192": (350, 8192),
 }
+_EDITABLE_BUDGETS = frozenset(editable_tokens for editable_tokens, _ in PRECOMPUTED_BUDGETS.values())
 
 TokensOfRow = Callable[[int], int]
 
@@ -77,7 +79,8 @@ def editable_and_context_ranges(
     lines = _Lines.of(text)
     cursor_row = lines.row_at(cursor_offset)
     nodes = [_Rows(lines.row_at(span.start), lines.row_at(span.end)) for span in syntax_ranges]
-    editable = _editable_rows(lines, cursor_row, nodes, editable_tokens)
+    growth = _Growth.of(lines, cursor_row, _even_budget(editable_tokens))
+    editable = _editable_rows(lines, growth, nodes, editable_tokens)
     context = _context_rows(lines, editable, nodes, context_tokens)
     return lines.span(editable), lines.span(context)
 
@@ -87,11 +90,10 @@ def excerpt_ranges(text: str | bytes, cursor_offset: int, syntax_ranges: Iterabl
     lines = _Lines.of(text)
     cursor_row = lines.row_at(cursor_offset)
     nodes = [_Rows(lines.row_at(span.start), lines.row_at(span.end)) for span in syntax_ranges]
-    editable_rows: dict[int, _Rows] = {}
+    growth = _Growth.of(lines, cursor_row, _even_budget(max(_EDITABLE_BUDGETS)))
+    editable_rows = {tokens: _editable_rows(lines, growth, nodes, tokens) for tokens in _EDITABLE_BUDGETS}
     ranges: dict[str, Span] = {}
     for key, (editable_tokens, context_tokens) in PRECOMPUTED_BUDGETS.items():
-        if editable_tokens not in editable_rows:
-            editable_rows[editable_tokens] = _editable_rows(lines, cursor_row, nodes, editable_tokens)
         rows = editable_rows[editable_tokens]
         if context_tokens is not None:
             rows = _context_rows(lines, rows, nodes, context_tokens)
@@ -122,8 +124,7 @@ def ranges_of_inputs(inputs: PredictionInputs, editable_tokens: int, context_tok
     return None if editable is None or context is None else (editable, context)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(NamedTuple):
     """Rows ``first`` to ``last``, both included."""
 
     first: int
@@ -135,25 +136,22 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Where the lines of an excerpt start, and what they cost.
-
-    Costs are worked out when they are asked for: a budget reaches few of the thousands of lines there may be.
-    """
+    """Where the lines of an excerpt start, and what they cost."""
 
     starts: list[int]  # one past the end of the text is appended, as if a newline ended the last line
+    tokens: list[int]  # of each line
+    tokens_above: list[int]  # of all lines above each one, and at last of all lines
 
     @classmethod
     def of(cls, text: str | bytes) -> _Lines:
         data = text.encode() if isinstance(text, str) else text
-        lengths = map(len, data.split(b"\n"))
-        return cls([0, *accumulate(map(add, lengths, repeat(1)))])
+        lengths = list(map(len, data.split(b"\n")))
+        tokens = [length // BYTES_PER_TOKEN or 1 for length in lengths]  # ``line_tokens``, less the time of the calls
+        return cls([0, *accumulate(map(add, lengths, repeat(1)))], tokens, [0, *accumulate(tokens)])
 
     @property
     def count(self) -> int:
-        return len(self.starts) - 1
-
-    def tokens_of(self, row: int) -> int:
-        return line_tokens(self.starts[row + 1] - self.starts[row] - 1)
+        return len(self.tokens)
 
     def row_at(self, offset: int) -> int:
         return min(bisect_right(self.starts, offset) - 1, self.count - 1)
@@ -161,20 +159,54 @@ class _Lines:
     def span(self, rows: _Rows) -> Span:
         return Span(self.starts[rows.first], self.starts[rows.last + 1] - 1)
 
-    def cost(self, rows: _Rows, added: _Rows, limit: int) -> int:
-        """Tokens of the rows of ``added`` that ``rows`` does not have; a lower bound where it is over ``limit``."""
-        above, below = range(added.first, rows.first), range(rows.last + 1, added.last + 1)
-        row_count = len(above) + len(below)
-        if row_count > limit:  # no row is free
-            return row_count
-        return sum(map(self.tokens_of, above)) + sum(map(self.tokens_of, below))
+    def cost(self, rows: _Rows, added: _Rows) -> int:
+        """Tokens of the rows of ``added`` that ``rows`` does not have."""
+        above = self.tokens_above[rows.first] - self.tokens_above[min(added.first, rows.first)]
+        below = self.tokens_above[max(added.last, rows.last) + 1] - self.tokens_above[rows.last + 1]
+        return above + below
 
 
-def _editable_rows(lines: _Lines, cursor_row: int, nodes: list[_Rows], budget_tokens: int) -> _Rows:
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """The rows around one row as they join it, one down, one up, and so on; the same for every budget."""
+
+    rows: list[_Rows]  # at each step
+    tokens: list[int]
+
+    @classmethod
+    def of(cls, lines: _Lines, row: int, budget_tokens: int) -> _Growth:
+        """As far as the budget reaches."""
+        first = last = row
+        spent = lines.tokens[row]
+        rows, tokens = [_Rows(row, row)], [spent]
+        while spent < budget_tokens and (first > 0 or last + 1 < lines.count):
+            if last + 1 < lines.count:
+                last += 1
+                spent += lines.tokens[last]
+                rows.append(_Rows(first, last))
+                tokens.append(spent)
+            if first > 0:
+                first -= 1
+                spent += lines.tokens[first]
+                rows.append(_Rows(first, last))
+                tokens.append(spent)
+        return cls(rows, tokens)
+
+    def within(self, budget_tokens: int) -> tuple[_Rows, int]:
+        """The rows that fit, at least the first, and the tokens left over."""
+        steps = max(1, bisect_right(self.tokens, budget_tokens))
+        return self.rows[steps - 1], max(0, budget_tokens - self.tokens[steps - 1])
+
+
+def _even_budget(budget_tokens: int) -> int:
+    """What of an editable budget is spent evenly around the cursor."""
+    return budget_tokens * 3 // 4
+
+
+def _editable_rows(lines: _Lines, growth: _Growth, nodes: list[_Rows], budget_tokens: int) -> _Rows:
     """Three quarters of the budget evenly around the cursor, then whole syntax nodes, then single lines."""
-    even_budget = budget_tokens * 3 // 4
-    even, left = _grow_symmetrically(lines.tokens_of, lines.count, cursor_row, even_budget)
-    left += budget_tokens - even_budget
+    even, left = growth.within(_even_budget(budget_tokens))
+    left += budget_tokens - _even_budget(budget_tokens)
     rows, left, _ = _grow_to_nodes(lines, even, nodes, left)
     grown_up, grown_down = even.first - rows.first, rows.last - even.last
     return _grow_by_lines(lines, rows, left, up_first=grown_up <= grown_down)
@@ -216,7 +248,7 @@ def _grow_to_nodes(lines: _Lines, start: _Rows, nodes: list[_Rows], budget_token
     for node in nodes:
         if start.covers(node):
             continue
-        tokens = lines.cost(rows, node, left)
+        tokens = lines.cost(rows, node)
         if tokens > left:
             break
         rows = _Rows(min(rows.first, node.first), max(rows.last, node.last))
@@ -227,12 +259,15 @@ def _grow_to_nodes(lines: _Lines, start: _Rows, nodes: list[_Rows], budget_token
 
 def _grow_by_lines(lines: _Lines, rows: _Rows, budget_tokens: int, *, up_first: bool) -> _Rows:
     """Alternate between the two sides; a side that is full or at the end of the text stands still."""
+    everything = _Rows(0, lines.count - 1)
+    if lines.cost(rows, everything) <= budget_tokens:
+        return everything
     first, last, left = rows.first, rows.last, budget_tokens
     while left:
         before = left
         for up in (up_first, not up_first):
             candidate = first - 1 if up else last + 1
-            if 0 <= candidate < lines.count and (tokens := lines.tokens_of(candidate)) <= left:
+            if 0 <= candidate < lines.count and (tokens := lines.tokens[candidate]) <= left:
                 left -= tokens
                 first, last = min(first, candidate), max(last, candidate)
         if left == before:

@@ -33,11 +33,23 @@ class Change:
 
 def changes(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Change]:
     """The differing runs, in order; between them the sequences are equal."""
+    prefix = _common_prefix(old, new)
+    suffix = _common_prefix(old[prefix:][::-1], new[prefix:][::-1])
+    old_end, new_end = len(old) - suffix, len(new) - suffix
+    if prefix in (old_end, new_end):
+        return [] if old_end == new_end else [Change(prefix, old_end, prefix, new_end)]
+    between = _changes_between(old[prefix:old_end], new[prefix:new_end])
+    return [
+        Change(prefix + found.old_start, prefix + found.old_end, prefix + found.new_start, prefix + found.new_end)
+        for found in between
+    ]
+
+
+def _changes_between(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Change]:
+    """The same of sequences that neither begin nor end with the same item."""
     old_tokens, new_tokens = _intern(old, new)
     removed, added = bytearray(len(old)), bytearray(len(new))
-    prefix = _common_prefix(old_tokens, new_tokens)
-    suffix = _common_prefix(old_tokens[prefix:][::-1], new_tokens[prefix:][::-1])
-    pending = [(prefix, len(old) - suffix, prefix, len(new) - suffix)]
+    pending = [(0, len(old), 0, len(new))]
     while pending:
         old_start, old_end, new_start, new_end = pending.pop()
         before, after = old_tokens[old_start:old_end], new_tokens[new_start:new_end]
@@ -64,7 +76,7 @@ def _intern(old: Sequence[Hashable], new: Sequence[Hashable]) -> tuple[list[int]
     )
 
 
-def _common_prefix(first: list[int], second: list[int]) -> int:
+def _common_prefix(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
     for index, (left, right) in enumerate(zip(first, second, strict=False)):
         if left != right:
             return index

@@ -124,10 +124,10 @@ class _Block:
     def facts(self) -> tuple[int, bool]:
         """Characters of the longest row, and whether there is a NUL."""
         if self._facts is None:
-            self._facts = (
-                max(len(content_of(row)) for row in self.rows),
-                any("\0" in row for row in self.rows),
-            )
+            longest = max(map(len, self.rows))
+            # A terminator has two characters at most, so the longest row is among these.
+            contents = (content_of(row) for row in self.rows if len(row) >= longest - 2)
+            self._facts = (max(map(len, contents)), "\0" in "".join(self.rows))
         return self._facts
 
     def replace(self, start: int, end: int, rows: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rapidfuzz.distance import Indel
 
@@ -89,14 +90,19 @@ def substitution_of(old: str, new: str) -> Substitution | None:
 
 def last_substitution(events: Sequence[EditEvent]) -> Substitution | None:
     """The newest replacement in the newest event that holds one (events are oldest first)."""
-    for event in reversed(events):
-        for removed, added in reversed(list(line_changes(event.diff))):
-            if len(removed) != len(added):
-                continue
-            for old, new in zip(reversed(removed), reversed(added), strict=True):
-                substitution = substitution_of(old, new)
-                if substitution is not None:
-                    return substitution
+    found = (_last_substitution_in(event.diff) for event in reversed(events))
+    return next((substitution for substitution in found if substitution is not None), None)
+
+
+@lru_cache(maxsize=64)  # between two keystrokes only the newest event changes
+def _last_substitution_in(diff: str) -> Substitution | None:
+    for removed, added in reversed(list(line_changes(diff))):
+        if len(removed) != len(added):
+            continue
+        for old, new in zip(reversed(removed), reversed(added), strict=True):
+            substitution = substitution_of(old, new)
+            if substitution is not None:
+                return substitution
     return None
 
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from capture.editing.positions import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # larger than any document we predict in, smaller than what hurts the machine
 MAX_HEADER_BYTES = 8 * 1024  # a header block this long without an empty line is not a header block
@@ -121,9 +124,9 @@ def decode_body(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def encode_message(message: dict[str, Any]) -> bytes:
-    """One framed message."""
-    body = orjson.dumps(message)
+def encode_message(message: dict[str, Any], unstructure: Callable[[Any], Any] | None = None) -> bytes:
+    """One framed message; ``unstructure`` makes JSON of the values that are none."""
+    body = orjson.dumps(message, unstructure)
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 

@@ -1,8 +1,8 @@
 """The bounded way out of a session: a peer that stops reading ends its own session and no other.
 
-asyncio's StreamWriter buffers without limit, and pygls writes into it without waiting. Here one task writes
-and waits; when the peer takes nothing for ``STALL_SECONDS`` or too much is waiting, the connection is given
-up. Knows nothing of what the bytes mean.
+asyncio's StreamWriter buffers without limit, and pygls writes into it without waiting. Here what a peer takes at once
+is written at once, and for the rest one task writes and waits; when the peer takes nothing for ``STALL_SECONDS`` or too
+much is waiting, the connection is given up. Knows nothing of what the bytes mean.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ class Outgoing:
         self._stall_seconds = stall_seconds
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._is_drained = True
         self._changed = asyncio.Event()
         self.state = OutgoingState.OPEN
 
     def send(self, data: bytes) -> None:
-        """Queue ``data``; dropped once the way out is not open any more."""
+        """Write ``data``, or queue it where something waits; dropped once the way out is not open any more."""
         if self.state is not OutgoingState.OPEN:
+            return
+        if not self._waiting and not self._writer.transport.get_write_buffer_size():
+            self._writer.write(data)
+            self._is_drained = False
+            self._changed.set()
             return
         if self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
             self._lose()
@@ -54,16 +60,18 @@ class Outgoing:
     async def run(self) -> None:
         """Write until ``finish`` was called and all is written, or until the peer is lost."""
         while self.state is not OutgoingState.LOST:
-            if not self._waiting:
+            if not self._waiting and self._is_drained:
                 if self.state is OutgoingState.CLOSING:
                     return
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            data = self._waiting.popleft()
-            self._waiting_bytes -= len(data)
             try:
-                self._writer.write(data)
+                if self._waiting:
+                    data = self._waiting.popleft()
+                    self._waiting_bytes -= len(data)
+                    self._writer.write(data)
+                self._is_drained = True
                 async with asyncio.timeout(self._stall_seconds):
                     await self._writer.drain()
             except (TimeoutError, ConnectionError):

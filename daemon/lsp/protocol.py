@@ -11,6 +11,7 @@ types are used for what we send. Knows nothing of documents or predictions.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import traceback
 import uuid
@@ -28,7 +29,7 @@ from pygls.exceptions import (
     JsonRpcRequestCancelled,
     JsonRpcServerNotInitialized,
 )
-from pygls.protocol import JsonRPCNotification, JsonRPCProtocol, JsonRPCRequestMessage
+from pygls.protocol import JsonRPCProtocol
 from pygls.server import JsonRPCServer
 
 from daemon.lsp.framing import BadFrame, decode_body, encode_message
@@ -113,12 +114,13 @@ class LenientProtocol(JsonRPCProtocol):
         elif (refusal := self._request_refusal(method)) is not None:
             self._refuse(message_id, refusal)
         else:
-            self.handle_message(JsonRPCRequestMessage(message_id, method, self.VERSION, params))
+            # ``handle_message`` would first find out anew what kind of message this is, which takes longer than ours.
+            contextvars.copy_context().run(self._handle_request, message_id, method, params)
 
     def _receive_notification(self, method: str, params: Any) -> None:
         if self.lifecycle is not Lifecycle.INITIALIZED and method != "exit":
             return
-        self.handle_message(JsonRPCNotification(method, self.VERSION, params))
+        self._handle_notification(method, params)
 
     def _receive_response(self, message: dict[str, Any]) -> None:
         message_id = message.get("id")
@@ -155,14 +157,13 @@ class LenientProtocol(JsonRPCProtocol):
                 self._cancel(target)
             return
         handler = self._notifications.get(method_name)
-        if handler is not None:
-            self._execute_handler(str(uuid.uuid4()), handler, callback=self._check_handler_result, args=(params,))
-
-    def _check_handler_result(self, future: Any) -> None:
-        error = None if future.cancelled() else future.exception()
-        if isinstance(error, JsonRpcException):
+        if handler is None:
+            return
+        try:
+            handler(params)
+        except JsonRpcException as error:
             log.info("dropped a malformed notification: %s", error.message)
-        elif error is not None:
+        except Exception as error:  # noqa: BLE001  the boundary: a defect costs one message, not the session
             _log_defect(error)
 
     def _cancel(self, message_id: int | str) -> None:
@@ -197,18 +198,17 @@ class LenientProtocol(JsonRPCProtocol):
 
     def _send_response(self, msg_id: int | str, result: Any = None, error: Any = None) -> None:
         if error is None:
-            value = self._converter.unstructure(result)
-            self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "result": value})
+            self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "result": result})
         else:
             refusal = {"code": error.code, "message": error.message}
             self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "error": refusal})
 
     def _send_data(self, data: dict[str, Any]) -> None:
-        self._outgoing.send(encode_message(data))
+        self._outgoing.send(encode_message(data, self._converter.unstructure))
 
     def notify(self, method: str, params: Any = None) -> None:
         """Send a notification; ``params`` is JSON or an lsprotocol value."""
-        self._send_data({"jsonrpc": self.VERSION, "method": method, "params": self._converter.unstructure(params)})
+        self._send_data({"jsonrpc": self.VERSION, "method": method, "params": params})
 
     async def ask(self, method: str, params: Any) -> Any:
         """Send a request and return its result; raises JsonRpcException when the client refuses."""
@@ -220,7 +220,7 @@ class LenientProtocol(JsonRPCProtocol):
                 "jsonrpc": self.VERSION,
                 "id": message_id,
                 "method": method,
-                "params": self._converter.unstructure(params),
+                "params": params,
             }
         )
         try:

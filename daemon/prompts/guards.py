@@ -108,7 +108,8 @@ def judge(region_text: str, new: NewRegion, tokens: Sequence[str]) -> Answer:
         return NoEdit(NoEditReason.UNCHANGED)
     if region_text.strip() and not new.text.strip():
         return NoEdit(NoEditReason.EMPTY)
-    if any(_times(token, new.text) > _times(token, region_text) for token in (*tokens, *NEVER_IN_A_BUFFER)):
+    found = ((token, _times(token, new.text)) for token in (*tokens, *NEVER_IN_A_BUFFER))
+    if any(times and times > _times(token, region_text) for token, times in found):
         return NoEdit(NoEditReason.CONTROL_TOKENS)
     return new
 
@@ -116,6 +117,8 @@ def judge(region_text: str, new: NewRegion, tokens: Sequence[str]) -> Answer:
 def _times(token: str, text: str) -> int:
     """How often a token occurs; one that ends in a newline counts only as a whole line."""
     if token.endswith("\n"):
+        if token[:-1] not in text:
+            return 0
         line = token.removesuffix("\n")
         return sum(candidate.removesuffix("\r") == line for candidate in text.split("\n"))
     return text.count(token)

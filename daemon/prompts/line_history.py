@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rapidfuzz.distance import Indel
 
@@ -63,14 +64,15 @@ def cursor_line_and_history(
     for age, event in enumerate(list(reversed(inputs.events))[:MAX_EVENTS]):
         if CONTROL.search(event.diff) or CONTROL.search(event.path):
             continue
-        groups = list(line_changes(event.diff))
         if age == 0 and event.path == inputs.cursor_path:
-            groups, pieces = _taken_out(groups, line)
+            groups, pieces = _taken_out(list(line_changes(event.diff)), line)
             if pieces:
                 cursor_line = _changed_cursor_line(region, pieces, cursor_line.now, count_tokens)
-        changes = [change for group in groups for change in _paired(*group)]
+            lines = _written_groups(groups)
+        else:
+            lines = _written_diff(event.diff)
         header = "" if event.path == inputs.cursor_path else f"{FILE}{event.path}\n"
-        text = header + "".join(_written(old, new) + "\n" for old, new in changes) if changes else ""
+        text = header + lines if lines else ""
         cost = count_tokens(text) if text else 0
         if age == 0:
             chosen += [text] if cost <= NEWEST_EVENT_TOKENS else []
@@ -112,6 +114,16 @@ def _taken_out(groups: list[Group], line: str) -> tuple[list[Group], list[Piece]
             rest = (removed[:at] + removed[at + 1 :] if replaced else removed, added[:at] + added[at + 1 :])
             return [*groups[:number], rest, *groups[number + 1 :]], pieces
     return groups, []
+
+
+@lru_cache(maxsize=64)  # a keystroke changes the newest event alone
+def _written_diff(diff: str) -> str:
+    return _written_groups(line_changes(diff))
+
+
+def _written_groups(groups: Iterable[Group]) -> str:
+    """The changed lines of the history, each with a newline."""
+    return "".join(_written(old, new) + "\n" for group in groups for old, new in _paired(*group))
 
 
 def _paired(removed: list[str], added: list[str]) -> list[tuple[str | None, str | None]]:

@@ -1,9 +1,12 @@
 """A session's documents and history become the inputs of a prediction, and its edits come back."""
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from capture.editing.excerpt import PRECOMPUTED_BUDGETS, cursor_excerpt, editable_and_context_ranges
 from capture.editing.line_diff import TextEdit
-from capture.editing.positions import ContentChange, Position, Range
+from capture.editing.positions import ContentChange, Position, Range, split_rows
 from capture.editing.state import EditingState
 from capture.inputs import Span
 
@@ -40,6 +43,42 @@ def test_the_excerpt_of_a_large_file_is_a_window_around_the_cursor():
     lines = inputs.cursor_excerpt.split("\n")
     assert lines[0] == f"value_{inputs.excerpt_start_row} = {inputs.excerpt_start_row}"
     assert sum(max(1, len(line) // 3) for line in lines) <= 8192
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.text("a \U0001f600\u00e9", max_size=6) | st.integers(0, 9000).map(lambda length: length * "y"),
+        st.sampled_from(("\n", "\n", "\r\n", "\r")),
+    ),
+    max_size=12,
+)
+
+
+@given(ROWS, st.sampled_from(("", "last row")), st.integers(0, 12), st.integers(0, 7))
+def test_the_excerpt_is_made_of_the_lines_whatever_ends_them(rows, last, row, column):
+    lines, text = [*(line for line, _ in rows), last], "".join(map("".join, rows)) + last
+    assume(len(split_rows(text)) == len(lines))  # "\r" and "\n" of two rows may make one terminator
+    row = min(row, len(lines) - 1)
+    inputs = opened(text).inputs(URI, Position(row, column))
+    span, text = cursor_excerpt(lines, row)
+    assert (inputs.excerpt_start_row, inputs.cursor_excerpt) == (span.start, text)
+    before_cursor = inputs.excerpt_bytes[: inputs.cursor_offset_in_excerpt].decode().split("\n")
+    assert before_cursor[:-1] == lines[span.start : row]
+    assert lines[row].startswith(before_cursor[-1])
+
+
+@given(ROWS, st.integers(0, 12), st.sampled_from(("python", "")))
+def test_every_precomputed_range_is_the_one_its_budget_gives_by_itself(rows, row, language_id):
+    inputs = opened("".join(f"{line}\n" for line, _ in rows), language_id=language_id).inputs(URI, Position(row, 2))
+    for key, (editable_tokens, context_tokens) in PRECOMPUTED_BUDGETS.items():
+        editable, context = editable_and_context_ranges(
+            inputs.cursor_excerpt,
+            inputs.cursor_offset_in_excerpt,
+            inputs.syntax_ranges or (),
+            editable_tokens,
+            context_tokens or 0,
+        )
+        assert inputs.excerpt_ranges[key] == (editable if context_tokens is None else context)
 
 
 def test_a_change_made_in_the_excerpt_lands_in_the_document_with_its_own_line_ends():
