@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 65_536
 LOAD_SECONDS = 600.0  # for the first answer, which loads the model
-LAST_ANSWER_SECONDS = 60.0  # for the answer to the last key
+LAST_ANSWER_SECONDS = 120.0  # for the answer to the last key
 LEAVE_SECONDS = 10.0
 SECONDS_BEFORE_FIRST_KEY = 0.3
 ROOT_URI = "file:///bench"
@@ -78,19 +78,22 @@ class ServerEnded(Exception):
 
 
 class OpenLoopClient:
-    """One server process and the connection to it."""
+    """One server process and the connection to it; ``leave_seconds`` is its time to leave before it is killed."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, *, leave_seconds: float = LEAVE_SECONDS) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("the server was not started with pipes")
         self._process = process
+        self._leave_seconds = leave_seconds
         self._stdin, self._stdout = process.stdin, process.stdout
         self._waiting: dict[int, Callable[[dict[str, Any] | None], None]] = {}
         self._last_id = 0
         self._receiving = asyncio.create_task(self._receive())
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], log: Path) -> OpenLoopClient:
+    async def start(
+        cls, command: Sequence[str], env: Mapping[str, str], log: Path, *, leave_seconds: float = LEAVE_SECONDS
+    ) -> OpenLoopClient:
         """Start the server in the repository, its standard error into ``log``, and initialise it."""
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -101,7 +104,7 @@ class OpenLoopClient:
                 env=dict(env),
                 cwd=REPOSITORY,
             )
-        client = cls(process)
+        client = cls(process, leave_seconds=leave_seconds)
         folders = [{"uri": ROOT_URI, "name": "bench"}]
         try:
             await client.request("initialize", {"processId": None, "capabilities": {}, "workspaceFolders": folders})
@@ -155,15 +158,19 @@ class OpenLoopClient:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
     async def leave(self) -> None:
-        """Shut the server down in the proper order; one that does not leave is killed."""
+        """Shut the server down in the proper order; one that does not leave is killed, with all that it started."""
         with contextlib.suppress(ServerEnded, TimeoutError, ConnectionError):
-            await self.request("shutdown", None, patience_seconds=LEAVE_SECONDS)
+            await self.request("shutdown", None, patience_seconds=self._leave_seconds)
             self.notify("exit", None)
             self._stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), LEAVE_SECONDS)
+            await asyncio.wait_for(self._process.wait(), self._leave_seconds)
         except TimeoutError:
+            started = psutil.Process(self._process.pid).children(recursive=True)
             self._process.kill()
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended with its parent
+                    process.kill()
             await self._process.wait()
         self._receiving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -225,11 +232,12 @@ class Typing:
         self._started = self._loop.time() + SECONDS_BEFORE_FIRST_KEY
         for keystroke in self._session.keystrokes:
             await asyncio.sleep(self._started + keystroke.at_ms / 1000 - self._loop.time())
-            if self._ended.done():
-                self._ended.result()
+            self._raise_if_ended()
             self._press(keystroke)
         with contextlib.suppress(TimeoutError):  # the last question then stays unanswered, and counts as that
             await asyncio.wait_for(self._idle.wait(), self._last_answer_seconds)
+        self._raise_if_ended()
+        self._ended.cancel()  # from here on the server may leave
         self._client.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
         header = self._session.header
         if len(self.records) == header.keystrokes and sha256(self._document.text) != header.final_text_sha256:
@@ -248,6 +256,10 @@ class Typing:
             preview.apply(wanted)
             texts.append(preview.text)
         return texts[0] == texts[1]
+
+    def _raise_if_ended(self) -> None:
+        if self._ended.done():
+            self._ended.result()
 
     def _press(self, keystroke: Keystroke) -> None:
         if self._asked is not None:
@@ -294,10 +306,11 @@ class Typing:
         earlier, self._last = self._last, status.get("last") or {}
         if self._last and self._last != earlier:
             record.counters = self._last.get("counters") or {}
-            record.reused = bool(self._last.get("reused")) or not any(record.counters.values())
-        elif record.outcome == "edit":
-            record.reused = True
-        else:
+            record.reused = bool(self._last.get("reused"))
+        by_model = record.counters.get("tokens_evaluated", 0) > 0
+        if record.outcome == "edit":
+            record.reused = record.reused or not by_model
+        elif not (by_model or record.reused):  # a prompt that is too long, an engine that failed
             record.outcome = "refused"
         self._idle.set()
 

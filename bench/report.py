@@ -1,4 +1,4 @@
-"""Figures from the records of keystrokes: percentiles, shares, ratios, a table, plots. Runs nothing.
+"""Figures from the records of keystrokes: percentiles, shares, ratios, goals, a table. Runs and draws nothing.
 
 Two times belong to a keystroke. Its *answer time* ends with its own answer, and there is none when the next key came
 first: that is a miss. Its *wait* ends with the first answer that is for the text then on the screen, be it its own or
@@ -7,13 +7,11 @@ a later key's: so a system that answers one key in ten is not measured by that o
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from bench.client import Record
@@ -21,7 +19,19 @@ from bench.client import Record
 PERCENTILES = (50, 95, 99)
 LIMITS_MS = (100, 300)
 REFERENCE = "foretype"
-PLOT_SESSION_SIZE, CDF_SIZE = (10, 4), (7, 4)  # inches
+COMPARED_PERCENTILES = ("p50", "p95")
+NEVER = "never"  # of a wait: so many keys got no answer, nor did any key after them
+TITLES = (
+    *("wait p50", "wait p95", "wait p99", "model p50", "model p95", "model p99", "<100ms", "<300ms", "missed"),
+    *("reused", "edits", "taken", "tokens", "aborted", "in vain", "ahead", "cpu s/1000", "MiB", "late p99"),
+)
+_WIDTHS = (8, 8, 8, 9, 9, 9, 6, 6, 6, 6, 5, 7, 6, 7, 7, 6, 10, 6, 8)
+_NAME_WIDTH = 26
+
+# How many times our wait a peer's must be, and whether just as much is enough.
+WAIT_GOALS = {"llama-cpp-python": (3.0, True), "llama-server": (1.0, False)}
+WITHIN_300_MS_GOAL = {"student": 0.99}
+TOKENS_EVALUATED_GOAL = 25
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -85,95 +95,128 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One comparison in words. ``goal`` and ``verdict`` are empty where nothing is aimed at."""
+
+    what: str
+    found: str
+    goal: str = ""
+    verdict: str = ""
+
+
+def verdicts(cells: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+    """How one model's other systems compare with ours, and what of our goals is met; empty without our own cell."""
+    ours = next((cell for cell in cells if cell["system"] == REFERENCE), None)
+    if ours is None:
+        return []
+    found = [
+        _wait_verdict(cell["system"], name, ours["summary"]["wait_ms"][name], cell["summary"]["wait_ms"][name])
+        for cell in cells
+        if cell["system"] != REFERENCE
+        for name in COMPARED_PERCENTILES
+    ]
+    figures = ours["summary"]
+    share_goal = WITHIN_300_MS_GOAL.get(ours["model"])
+    share, tokens = figures["within_300_ms"], figures["tokens_evaluated_median"]
+    if share_goal is not None and share is not None:
+        verdict = "met" if share >= share_goal else f"missed by {100 * (share_goal - share):.1f} points"
+        found.append(Verdict("keys answered within 300 ms", _percent(share), f"{share_goal:.0%} at least", verdict))
+    if tokens is not None:
+        verdict = "met" if tokens <= TOKENS_EVALUATED_GOAL else f"missed by {tokens - TOKENS_EVALUATED_GOAL:g}"
+        goal = f"{TOKENS_EVALUATED_GOAL} at most"
+        found.append(Verdict("tokens evaluated for an answer, median", f"{tokens:g}", goal, verdict))
+    return found
+
+
 def table(cells: Sequence[Mapping[str, Any]]) -> str:
-    """The cells for people, one a line, and below each model's how many times longer the others take."""
-    lines = [_TITLES]
-    for model, group in groupby(cells, key=lambda cell: str(cell["model"])):
-        of_model = list(group)
-        lines += ["", model, *map(_row, of_model), *_ratios(of_model), *_doubts(of_model)]
+    """The cells for people, one a line, and below each model's how it compares."""
+    lines = [" " * _NAME_WIDTH + _aligned(TITLES)]
+    for model, of_model in by_model_name(cells):
+        lines += ["", model]
+        lines += [f"  {cell['system']:{_NAME_WIDTH - 2}}" + _aligned(row(cell)) for cell in of_model]
+        lines += [f"    {cell['system']} ran with {text}" for cell in of_model if (text := ran_with(cell))]
+        lines += [f"    {_sentence(verdict)}" for verdict in verdicts(of_model)]
+        lines += [f"    {doubt}" for doubt in doubts(of_model)]
     return "\n".join(lines)
 
 
-def plot(cells: Sequence[Mapping[str, Any]], records: Mapping[str, Sequence[Record]], folder: Path) -> list[Path]:
-    """Draw each model's waits, as shares and over its first session; nothing where matplotlib is not installed.
-
-    ``records`` are by the cell's ``key``.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        return []
-    importlib.import_module("matplotlib").use("agg")
-    plt: Any = importlib.import_module("matplotlib.pyplot")
-
-    written = []
-    for model, group in groupby(cells, key=lambda cell: str(cell["model"])):
-        shares, share_axes = plt.subplots(figsize=CDF_SIZE)
-        course, course_axes = plt.subplots(figsize=PLOT_SESSION_SIZE)
-        for cell in group:
-            mine = records[cell["key"]]
-            waits = waits_ms(mine)
-            finite = sorted(wait for wait in waits if math.isfinite(wait))
-            share_axes.step(finite, [(index + 1) / len(waits) for index in range(len(finite))], label=cell["system"])
-            first = [
-                (record, wait) for record, wait in zip(mine, waits, strict=True) if record.session == mine[0].session
-            ]
-            course_axes.plot([r.sent_ms / 1000 for r, _ in first], [w for _, w in first], ".-", label=cell["system"])
-        share_axes.set(xscale="log", xlabel="milliseconds to an answer", ylabel="share of keystrokes", title=model)
-        course_axes.set(yscale="log", xlabel="seconds of the session", ylabel="milliseconds to an answer", title=model)
-        for name, figure, axes in (("cdf", shares, share_axes), ("session", course, course_axes)):
-            axes.legend()
-            path = folder / f"{model}-{name}.png".replace("/", "_")
-            figure.savefig(path, dpi=120, bbox_inches="tight")
-            plt.close(figure)
-            written.append(path)
-    return written
+def by_model_name(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """The cells of each model, in the order in which they stand."""
+    return [(model, list(group)) for model, group in groupby(cells, key=lambda cell: str(cell["model"]))]
 
 
-_TITLES = (
-    f"{'':26} {'wait: p50':>10} {'p95':>8} {'p99':>8}  {'model: p50':>10} {'p95':>8} {'p99':>8}"
-    f"  {'<100ms':>6} {'<300ms':>6} {'missed':>6} {'reused':>6} {'edits':>5} {'taken':>7}"
-    f" {'tokens':>6} {'aborted':>7} {'in vain':>7} {'ahead':>6} {'cpu s/1000':>10} {'MiB':>6} {'late p99':>8}"
-)
-
-
-def _row(cell: Mapping[str, Any]) -> str:
+def row(cell: Mapping[str, Any]) -> list[str]:
+    """What belongs under ``TITLES``."""
     figures, cost = cell["summary"], cell["cost"]
     # What the system did for nothing, if it says: tokens "ahead" were evaluated while it had nothing else to do.
     totals = cell.get("totals") or {}
     ahead = (totals.get("ahead") or {}).get("tokens_in_vain")
-    times = [figures[name][f"p{percent}"] for name in ("wait_ms", "answered_by_model_ms") for percent in PERCENTILES]
-    shown = [_number(time) for time in times]
-    return (
-        f"  {cell['system']:24} {shown[0]:>10} {shown[1]:>8} {shown[2]:>8}  {shown[3]:>10} {shown[4]:>8} {shown[5]:>8}"
-        f"  {_percent(figures['within_100_ms']):>6} {_percent(figures['within_300_ms']):>6}"
-        f" {_percent(figures['missed']):>6} {_percent(figures['reused']):>6} {figures['edits']:>5}"
-        f" {figures['accepts_predicted']:>3}/{figures['accepts']:<3} {_number(figures['tokens_evaluated_median']):>6}"
-        f" {_count(totals.get('aborted')):>7} {_count(totals.get('tokens_in_vain')):>7} {_count(ahead):>6}"
-        f" {cost['cpu_seconds_per_1000']:>10.1f}"
-        f" {cost['rss_bytes'] / 2**20:>6.0f} {_number(figures['sent_late_ms']['p99']):>8}"
-    )
-
-
-def _ratios(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How many times our wait each other system's is, at the median and at p95."""
-    ours = next((cell["summary"]["wait_ms"] for cell in cells if cell["system"] == REFERENCE), None)
-    if ours is None:
-        return []
-    lines = []
-    for cell in cells:
-        theirs = cell["summary"]["wait_ms"]
-        if cell["system"] != REFERENCE and all(ours[name] and theirs[name] for name in ("p50", "p95")):
-            ratios = " and ".join(f"{theirs[name] / ours[name]:.2f} at {name}" for name in ("p50", "p95"))
-            lines.append(f"    {cell['system']} waits {ratios} times as long as {REFERENCE}")
-    return lines
-
-
-def _doubts(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Cells whose system did not do its work on every key: their times are no times of a prediction."""
+    names = [f"p{percent}" for percent in PERCENTILES]
     return [
-        f"    {cell['system']} gave {_percent(cell['summary']['refused'])} of the keys no answer of a model: {reason}"
+        *(_number(figures["wait_ms"][name], NEVER) for name in names),
+        *(_number(figures["answered_by_model_ms"][name]) for name in names),
+        *(_percent(figures[name]) for name in ("within_100_ms", "within_300_ms", "missed", "reused")),
+        str(figures["edits"]),
+        f"{figures['accepts_predicted']}/{figures['accepts']}",
+        _number(figures["tokens_evaluated_median"]),
+        *(_count(count) for count in (totals.get("aborted"), totals.get("tokens_in_vain"), ahead)),
+        f"{cost['cpu_seconds_per_1000']:.1f}",
+        f"{cost['rss_bytes'] / 2**20:.0f}",
+        _number(figures["sent_late_ms"]["p99"]),
+    ]
+
+
+def ran_with(cell: Mapping[str, Any]) -> str:
+    """What was chosen for the cell's system, in words; empty where there was nothing to choose."""
+    return setting_text(cell.get("setting") or {})
+
+
+def setting_text(setting: Mapping[str, str]) -> str:
+    """A setting in words."""
+    return ", ".join(f"{what} {choice}" for what, choice in setting.items())
+
+
+def doubts(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Cells whose system did not do its work on every key: their times are no times of a prediction."""
+    refused = [
+        f"{cell['system']} gave {_percent(cell['summary']['refused'])} of the keys no answer of a model: {reason}"
         for cell in cells
         for reason in cell["summary"]["refusals"]
     ]
+    failed = [
+        f"{cell['system']} answered {cell['summary']['failed']} keys with an error"
+        for cell in cells
+        if cell["summary"]["failed"]
+    ]
+    return refused + failed
+
+
+def _wait_verdict(system: str, name: str, our_ms: float | None, their_ms: float | None) -> Verdict:
+    """Waits without an end are None; two of them cannot be compared."""
+    what = f"wait of {system}, {name}"
+    factor, as_much_is_enough = WAIT_GOALS.get(system, (0.0, True))
+    goal = f"{factor:g} times ours at least" if as_much_is_enough else "more than ours"
+    if our_ms is None or their_ms is None:
+        if our_ms is None and their_ms is None:
+            found, verdict = "no answer came in time to either", "not decided"
+        else:
+            found, verdict = ("theirs never ends", "met") if their_ms is None else ("ours never ends", "missed")
+    else:
+        ratio = their_ms / our_ms
+        found = f"{ratio:.2f} times ours"
+        met = ratio >= factor if as_much_is_enough else ratio > factor
+        verdict = "met" if met else f"missed by {1 - ratio / factor:.0%}"
+    return Verdict(what, found, goal, verdict) if factor else Verdict(what, found)
+
+
+def _sentence(verdict: Verdict) -> str:
+    judged = f" (goal: {verdict.goal}; {verdict.verdict})" if verdict.goal else ""
+    return f"{verdict.what}: {verdict.found}{judged}"
+
+
+def _aligned(texts: Sequence[str]) -> str:
+    return "".join(f" {text:>{width}}" for text, width in zip(texts, _WIDTHS, strict=True))
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float | None]:
@@ -193,9 +236,9 @@ def _sums(counters: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return sums
 
 
-def _number(value: float | None) -> str:
-    if value is None:  # nothing was measured, or it never came
-        return "-"
+def _number(value: float | None, missing: str = "-") -> str:
+    if value is None:
+        return missing
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 

@@ -30,11 +30,15 @@ class Cancelled(Exception):
         self.tokens_evaluated = tokens_evaluated
 
 
+class PromptTooLong(Exception):
+    """The prompt does not fit the model's context."""
+
+
 class Peer(Protocol):
     """A loaded model of somebody else's; ``complete`` is called from one thread, one call at a time."""
 
     def complete(self, prompt: str, stop: tuple[str, ...], max_tokens: int) -> Completion:
-        """The greedy completion; raises Cancelled."""
+        """The greedy completion; raises Cancelled or PromptTooLong."""
         ...
 
     def cancel(self) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import llama_cpp
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 
-from bench.peers.completion import Cancelled, Completion
+from bench.peers.completion import Cancelled, Completion, PromptTooLong
 
 BATCH_TOKENS = 512  # llama-cpp-python's default
+TOO_LONG = "exceed context window"  # of its ValueError; it has no type of its own
 
 
 class LlamaCppPython:
@@ -29,6 +30,7 @@ class LlamaCppPython:
         threads: int,
         lookup_tokens: int = 0,
         stops_between_tokens: bool = False,
+        flash_attention: bool = False,
     ) -> None:
         """``lookup_tokens`` is how far prompt lookup drafts, 0 for plain decoding; raises ValueError on a bad model."""
         self._unwanted = threading.Event()
@@ -42,11 +44,12 @@ class LlamaCppPython:
             draft_model=LlamaPromptLookupDecoding(num_pred_tokens=lookup_tokens) if lookup_tokens else None,
             # Drafting takes logits for every token; without this their array would be too small for that.
             logits_all=lookup_tokens > 0,
+            flash_attn=flash_attention,
             verbose=False,
         )
 
     def complete(self, prompt: str, stop: tuple[str, ...], max_tokens: int) -> Completion:
-        """The greedy completion; raises Cancelled when it stopped between tokens."""
+        """The greedy completion; raises Cancelled when it stopped between tokens, and PromptTooLong."""
         self._unwanted.clear()
         self._llama.tokens_evaluated = self._llama.forward_passes = 0
         options: dict[str, Any] = {}
@@ -54,9 +57,14 @@ class LlamaCppPython:
             options["stopping_criteria"] = llama_cpp.StoppingCriteriaList(
                 [lambda _tokens, _logits: self._is_unwanted()]
             )
-        answer: Any = self._llama.create_completion(
-            prompt, max_tokens=max_tokens, temperature=0.0, stop=list(stop), **options
-        )
+        try:
+            answer: Any = self._llama.create_completion(
+                prompt, max_tokens=max_tokens, temperature=0.0, stop=list(stop), **options
+            )
+        except ValueError as error:
+            if TOO_LONG in str(error):
+                raise PromptTooLong from error
+            raise
         if self._stops_between_tokens and self._is_unwanted():
             raise Cancelled(self._llama.tokens_evaluated)
         choice, usage = answer["choices"][0], answer["usage"]

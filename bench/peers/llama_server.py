@@ -18,13 +18,14 @@ from typing import Any
 
 import orjson
 
-from bench.peers.completion import Cancelled, Completion
+from bench.peers.completion import Cancelled, Completion, PromptTooLong
 from bench.peers.llama_server_build import binary_path
 
 HOST = "127.0.0.1"
 START_SECONDS = 300.0
 POLL_SECONDS = 0.05  # the server tells nobody when it is ready; it can only be asked
 LEAVE_SECONDS = 10.0
+TOO_LONG = "exceed_context_size_error"  # the type of that error
 
 
 class LlamaServer:
@@ -43,7 +44,7 @@ class LlamaServer:
         self._wait_until_ready()
 
     def complete(self, prompt: str, stop: tuple[str, ...], max_tokens: int) -> Completion:
-        """The greedy completion; raises Cancelled when a newer question closed the connection."""
+        """The greedy completion; raises Cancelled when a newer question closed the connection, and PromptTooLong."""
         body = {
             "prompt": prompt,
             "n_predict": max_tokens,
@@ -109,9 +110,12 @@ class LlamaServer:
 
 
 def _read_stream(response: http.client.HTTPResponse) -> Completion:
-    """The completion from server-sent events; raises HTTPException when they stop before the last one."""
+    """The completion from server-sent events; raises PromptTooLong, and HTTPException when they stop too early."""
     if response.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"llama-server refused: {response.read().decode(errors='replace')}")
+        complaint = response.read().decode(errors="replace")
+        if TOO_LONG in complaint:
+            raise PromptTooLong
+        raise RuntimeError(f"llama-server refused: {complaint}")
     text = ""
     for line in response:
         if not line.startswith(b"data: "):

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from bench.peers.completion import Cancelled, Peer
+from bench.peers.completion import Cancelled, Peer, PromptTooLong
 from bench.peers.newest_wins import NewestWins
 from bench.peers.table import PEERS
 from capture.editing.positions import ContentChange, Position, Range
@@ -34,6 +34,7 @@ from daemon.prompts.registry import choose_format
 
 READ_BYTES = 65_536
 MAX_CONTEXT_TOKENS = 8192  # as in daemon.engine.loaded
+TOO_LONG = "the prompt does not fit the model's context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,10 @@ class PeerModel:
             return EngineAnswer(id=0, reason=prompt.value), {}
         if not is_wanted():
             raise Cancelled(tokens_evaluated=0)
-        completion = self._peer.complete(prompt.text, prompt.stop, prompt.max_answer_tokens)
+        try:
+            completion = self._peer.complete(prompt.text, prompt.stop, prompt.max_answer_tokens)
+        except PromptTooLong:
+            return EngineAnswer(id=0, reason=TOO_LONG), {}
         found = self._format.parse(inputs, prompt, completion.text, finished=completion.finished)
         answer = EngineAnswer(
             id=0,
@@ -110,6 +114,7 @@ class PeerServer:
                         leaving = self._handle(decode_body(body)) or leaving
         finally:
             self._queue.close()
+            self._peer.cancel()
 
     def _handle(self, message: dict[str, Any]) -> bool:
         """Whether this message was the last one."""

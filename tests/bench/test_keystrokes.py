@@ -1,29 +1,32 @@
-"""The open-loop client, the queue in front of the peers, the figures, and the plan of the benchmark."""
+"""The open-loop client, the systems it types into, and the queue in front of the peers."""
 
 from __future__ import annotations
 
-import argparse
+import asyncio
+import gc
 import os
+import signal
 import sys
 import threading
 from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import ANY
 
-import orjson
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import keystrokes, report
+from bench import report
+from bench.cells import Cell, type_sessions
 from bench.client import OpenLoopClient, Record, ServerEnded, Typing
-from bench.keystrokes import Bench, Cell, plan, planned_seconds, type_sessions, write_json
-from bench.peers.completion import Cancelled
+from bench.peers.completion import Cancelled, PromptTooLong
 from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.peers.llama_server_build import binary_path
 from bench.peers.newest_wins import NewestWins
+from bench.peers.table import PEERS
 from bench.session import read_sessions
-from bench.systems import COMPARED, LLAMA_SERVER_SETTINGS, SYSTEMS, llama_server
+from bench.systems import LLAMA_SERVER_CHOICES, SYSTEMS
 from capture.editing.positions import ContentChange, Position, Range
 from daemon.registry import EMBEDDED_PATH
 
@@ -59,7 +62,9 @@ while data := os.read(0, 65536):
                 late.append(message)
             else:
                 if manner != "refuses":
-                    last = {"counters": {"tokens_evaluated": asked}, "seconds": asked}
+                    evaluated = 0 if manner in ("too long", "reuses") else asked
+                    last = {"counters": {"prompt_tokens": 9, "tokens_evaluated": evaluated}, "seconds": asked}
+                    last["reused"] = "asked again" if manner == "reuses" else ""
                 answer(message["id"], {"edits": predicted(message)})
         elif method == "$/cancelRequest":
             for waiting in late:
@@ -135,6 +140,20 @@ async def test_an_answer_that_no_model_gave_is_refused_and_not_fast(typed):
     assert figures["wait_ms"]["p50"] is None
 
 
+async def test_an_answer_for_which_nothing_was_evaluated_is_refused(typed):
+    """So our daemon says that a prompt is too long: at once, and with the prompt's length among the counters."""
+    records, _ = await typed("too long", session(every_ms=60))
+    assert {record.outcome for record in records} <= {"refused", "superseded"}
+    assert not any(record.reused for record in records)
+
+
+async def test_an_answer_that_was_reused_is_an_answer(typed):
+    records, _ = await typed("reuses", session(every_ms=60))
+    answered = [record for record in records if record.outcome == "none"]
+    assert len(answered) > len(records) / 2
+    assert all(record.reused for record in answered)
+
+
 async def test_an_accept_counts_when_its_change_was_shown(typed):
     """The scripted server always predicts an X at the cursor; so does this session's every second key."""
     found = session(every_ms=80)
@@ -154,6 +173,33 @@ async def test_an_accept_counts_when_its_change_was_shown(typed):
 async def test_a_server_that_dies_ends_the_measurement(typed):
     with pytest.raises(ServerEnded):
         await typed("dies", session(every_ms=60))
+
+
+async def test_a_server_that_dies_over_the_last_key_ends_the_measurement(typed):
+    with pytest.raises(ServerEnded):
+        await typed("dies", session(keystroke_count=2))
+
+
+async def test_a_server_may_leave_while_its_last_answer_is_due(typed):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    records, _ = await typed("late", session(keystroke_count=2))
+    gc.collect()
+    assert records[-1].answered_ms is None
+    assert complaints == []
+
+
+async def test_a_server_that_does_not_leave_is_killed_with_what_it_started(tmp_path):
+    script = SCRIPTED_SERVER.replace("os._exit(0)", "time.sleep(60)").replace("import os, sys", "import os, sys, time")
+    started = "import subprocess; child = subprocess.Popen(['sleep', '60'])\n" + script
+    client = await OpenLoopClient.start(
+        [sys.executable, "-c", started, "none"], os.environ, tmp_path / "log", leave_seconds=0.5
+    )
+    [child] = psutil.Process(client._process.pid).children()
+    await client.leave()
+    assert client._process.returncode == -signal.SIGKILL
+    _, alive = psutil.wait_procs([child], timeout=10)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive), "or nobody collects what is dead here"
 
 
 async def test_a_session_that_misses_its_text_is_refused(typed):
@@ -221,9 +267,16 @@ async def test_foretype_and_its_peers_predict_the_same_rename(tmp_path, name):
 
 @pytest.mark.system
 @pytest.mark.skipif(not binary_path().exists(), reason="llama-server is not built")
-@pytest.mark.parametrize("setting", LLAMA_SERVER_SETTINGS)
-async def test_llama_server_predicts_that_rename_with_every_setting(tmp_path, setting):
-    assert await predicts_the_rename(tmp_path, llama_server(setting))
+@pytest.mark.parametrize(
+    ("what", "choice"), [(what, choice) for what, choices in LLAMA_SERVER_CHOICES.items() for choice in choices]
+)
+async def test_llama_server_predicts_that_rename_with_every_setting(tmp_path, what, choice):
+    server = SYSTEMS["llama-server"]
+    assert await predicts_the_rename(tmp_path, server.with_setting({**server.default_setting, what: choice}))
+
+
+async def test_llama_cpp_python_predicts_that_rename_with_flash_attention(tmp_path):
+    assert await predicts_the_rename(tmp_path, SYSTEMS["llama-cpp-python"].with_setting({"flash attention": "on"}))
 
 
 def test_a_peer_that_stops_between_tokens_is_cancelled_and_answers_the_next(monkeypatch):
@@ -243,6 +296,29 @@ def test_a_peer_that_stops_between_tokens_is_cancelled_and_answers_the_next(monk
     assert 0 < cancelled.value.tokens_evaluated < unbounded
     assert llama.complete(prompt, ("<|end|>",), 40).text == whole.text
     llama.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llama-cpp-python",
+        pytest.param(
+            "llama-server",
+            marks=[
+                pytest.mark.system,
+                pytest.mark.skipif(not binary_path().exists(), reason="llama-server is not built"),
+            ],
+        ),
+    ],
+)
+def test_a_peer_says_that_a_prompt_is_too_long_and_answers_the_next(name):
+    asked = PEERS[name](str(EMBEDDED_PATH), context_tokens=512, threads=1)
+    try:
+        with pytest.raises(PromptTooLong):
+            asked.complete("def total(items):\n" * 200, ("<|end|>",), 40)
+        assert asked.complete("def total(items):\n", ("<|end|>",), 40).counters["answer_tokens"] > 0
+    finally:
+        asked.close()
 
 
 # --- the queue ---
@@ -274,142 +350,3 @@ def test_closing_the_queue_ends_who_waits():
     queue.close()
     waiting.join(10)
     assert answers == [None]
-
-
-# --- the figures ---
-
-
-def record(sent_ms, answered_ms=None, outcome="none", **others):
-    return Record("s", "type", sent_ms, sent_ms, answered_ms, outcome, **others)
-
-
-def test_a_missed_key_waits_for_the_first_answer_that_was_still_wanted():
-    records = [
-        record(0, 150, "superseded"),
-        record(100, 250, "superseded"),
-        record(200, 240),
-        record(300, 310, "edit"),
-        record(400),
-    ]
-    assert report.waits_ms(replace(r, outcome="superseded") if r.answered_ms is None else r for r in records) == [
-        240,
-        140,
-        40,
-        10,
-        float("inf"),
-    ]
-    assert report.answer_times_ms(records) == [40, 10]
-
-
-def test_a_key_of_one_session_never_waits_for_an_answer_of_the_next():
-    records = [record(0, outcome="superseded"), replace(record(5, 6), session="t")]
-    assert report.waits_ms(records) == [float("inf"), 1]
-
-
-@given(st.lists(st.integers(0, 1000), min_size=1), st.integers(1, 100))
-def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(values, percent):
-    found = report.percentile(values, percent)
-    assert found in values
-    assert 100 * sum(value <= found for value in values) >= percent * len(values)
-    assert 100 * sum(value < found for value in values) < percent * len(values)
-
-
-def test_shares_are_of_all_keys_and_reused_answers_are_no_answers_of_the_model():
-    counters = {"tokens_evaluated": 20}
-    records = [
-        record(0, 50, "edit", counters=counters),
-        record(100, 450, counters={"tokens_evaluated": 40}),
-        record(500, 501, "edit", reused=True),
-        record(600, 700, "superseded"),
-    ]
-    figures = report.summarise(records)
-    assert (figures["within_100_ms"], figures["within_300_ms"]) == (0.5, 0.5)
-    assert (figures["missed"], figures["reused"]) == (0.25, 0.25)
-    assert figures["answered_by_model_ms"]["p95"] == 350
-    assert figures["tokens_evaluated_median"] == 20
-    assert figures["counters"] == {"tokens_evaluated": 60}
-
-
-def cell_result(system, wait, totals=None):
-    figures = report.summarise([record(0, wait, counters={"tokens_evaluated": 1})])
-    cost = {"cpu_seconds_per_1000": 1.0, "rss_bytes": 2**20}
-    return {"key": system, "model": "m", "system": system, "summary": figures, "cost": cost, "totals": totals or {}}
-
-
-def test_the_table_says_how_many_times_longer_the_others_wait():
-    table = report.table([cell_result("foretype", 10), cell_result("other", 35)])
-    assert "other waits 3.50 at p50 and 3.50 at p95 times as long as foretype" in table
-
-
-def test_the_table_says_what_was_done_in_vain_and_nothing_where_that_is_not_known():
-    ours = {"aborted": 3, "tokens_in_vain": 451, "ahead": {"tokens_in_vain": 77}}
-    theirs = {"aborted": 5, "tokens_in_vain": None}
-    table = report.table([cell_result("foretype", 10, ours), cell_result("other", 35, theirs)]).splitlines()
-    titles = next(line for line in table if "in vain" in line)
-
-    def shown(system, title):
-        row = next(line for line in table if line.split() and line.split()[0] == system and "waits" not in line)
-        end = titles.index(title) + len(title)
-        return row[:end].split()[-1]
-
-    columns = ("aborted", "in vain", "ahead")
-    assert [shown("foretype", title) for title in columns] == ["3", "451", "77"]
-    assert [shown("other", title) for title in columns] == ["5", "-", "-"]
-
-
-# --- the plan ---
-
-
-def options(**others):
-    chosen = {"quick": False, "models": [], "systems": [], "sessions": [], "keystrokes": 0}
-    return argparse.Namespace(**{**chosen, **others})
-
-
-def test_the_full_plan_has_every_system_and_session_and_takes_less_than_two_hours():
-    cells = plan(options())
-    assert {cell.system for cell in cells} == set(COMPARED)
-    students = [cell for cell in cells if cell.model == "student"]
-    assert all(len(cell.sessions) == len(read_sessions()) for cell in students)
-    assert planned_seconds(cells, setting="") < 2 * 3600
-
-
-def test_the_full_plan_with_a_second_student_takes_less_than_two_hours():
-    models = ["student", "second.gguf", *keystrokes.WIDENED_MODELS, "second.gguf@0.5b-q8_0", "second.gguf@1.5b-q4_0"]
-    assert planned_seconds(plan(options(models=models)), setting="") < 2 * 3600
-
-
-def test_the_quick_plan_takes_less_than_five_minutes():
-    assert planned_seconds(plan(options(quick=True)), keystrokes.QUICK_SETTING) < 300
-
-
-def test_an_unknown_system_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match=r"no system copilot; there are: foretype"):
-        plan(options(systems=["copilot"]))
-
-
-def test_a_cell_that_was_measured_is_not_measured_again(tmp_path, capsys):
-    cell = Cell("no-such-model.gguf", "foretype", ())
-    kept = {"environment": {"at": "yesterday", "threads": 1}, "summary": {}}
-    write_json(tmp_path / f"{cell.key}.json", kept)
-    assert Bench(tmp_path, 1).measure(cell) == kept
-    assert "measured before, at yesterday" in capsys.readouterr().out
-    with pytest.raises(ValueError, match=r"no model no-such-model\.gguf"):
-        Bench(tmp_path, 2).measure(cell)
-
-
-def test_other_sessions_are_another_cell():
-    found = read_sessions(["python_basket", "python_parser"])
-    cells = [Cell("m", "s", sessions) for sessions in ((), (found[0],), (found[1],), (found[0].first(50),))]
-    assert len({cell.key for cell in cells}) == len(cells)
-
-
-def test_a_model_that_cannot_be_made_is_refused_with_what_can():
-    with pytest.raises(ValueError, match=r"of 0\.5b, 1\.5b and f32, q8_0, q4_0"):
-        keystrokes.model_path("student@7b-q8_0")
-    assert keystrokes.model_path("student") == EMBEDDED_PATH
-
-
-def test_what_is_written_reads_back_and_leaves_nothing_half(tmp_path):
-    write_json(tmp_path / "a.json", {"b": 1})
-    assert orjson.loads((tmp_path / "a.json").read_bytes()) == {"b": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
