@@ -8,6 +8,7 @@ Knows tokens, stop markers and budgets; nothing of prompts, edits or processes.
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ DRAFTED_PASS_TOKENS = 63
 # one thread and flash attention, and by at most 0.08 with several or without it.
 NEAR_TIE_LOGITS, COARSE_NEAR_TIE_LOGITS = 0.03, 0.1
 WARM_UP_SIZES = (1, 2, 4, 8, 16, 32, 63)
-WARM_UP_ROUNDS = 5
+WARM_UP_ROUNDS, READING_ROUNDS = 5, 3
 # As much as a small model's prompt; attention to it makes the passes of one dearer. A large model has no time for it.
 WARM_UP_CONTEXT_TOKENS, FILLING_BATCH_TOKENS = 256, 16
 
@@ -138,9 +139,10 @@ class Decoder:
             self.evaluate([0] * size, logits=size)
             if time.perf_counter() > ends:
                 break
+        if not self._read_batch_tokens:
+            # Once and for all: it rounds otherwise in other batches, and answers should not change from day to day.
+            self._read_batch_tokens = batch_for(self._reading_seconds(context_tokens, largest, seconds))
         self.cache.clear()
-        # Once and for all: it rounds otherwise in other batches, and answers should not change from day to day.
-        self._read_batch_tokens = self._read_batch_tokens or batch_for(self.pace.costs)
 
     def _fill(self, most_tokens: int, seconds: float) -> int:
         """Evaluate something, for about so long; says how many tokens the cache then holds, at most ``most_tokens``."""
@@ -150,6 +152,19 @@ class Decoder:
         while len(self.cache.held) + batch_tokens <= most_tokens and time.perf_counter() < ends:
             self.evaluate([0] * batch_tokens, logits=0)
         return len(self.cache.held)
+
+    def _reading_seconds(self, context_tokens: int, largest: int, seconds: float) -> dict[int, float]:
+        """What passes over a prompt take, by size, behind ``context_tokens``; of the smallest at least."""
+        ends = time.perf_counter() + seconds
+        taken: dict[int, list[float]] = {}
+        for size in [size for size in READ_BATCHES if size <= largest or size == READ_BATCHES[0]] * READING_ROUNDS:
+            self.cache.keep(context_tokens)
+            started = self._pass_clock()
+            self.evaluate([0] * min(size, largest), logits=1)
+            taken.setdefault(size, []).append(self._pass_clock() - started)
+            if time.perf_counter() > ends:
+                break
+        return {size: statistics.median(found) for size, found in taken.items()}
 
     def read_batch(self, *, can_be_superseded: bool) -> int:
         """The most tokens of a prompt that one pass takes."""

@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Sample = TypeVar("Sample")
 
@@ -27,7 +27,7 @@ MEMORY_ANSWERS = 20.0  # the same for the first token of an answer
 MEMORY_PASSES = 20.0  # how many drafted passes the share of those that had to be done again remembers
 PRIOR_WEIGHT = 4.0
 PATIENCE_TOKENS = 8  # a second token may cost more than the seven after it: kernels work in tiles
-READ_BATCHES = (8, 16, 32, 64)  # with 64 tokens attention works in tiles, which takes a third less
+READ_BATCHES = (8, 16, 32, 64, 128)  # with 64 tokens attention works in tiles, which takes a third less
 MAX_READ_SECONDS = 0.024  # an abort itself comes between two graph nodes, long before the end of a batch
 WORTHWHILE = 1.15
 ABOUT_AS_GOOD = 1.02
@@ -192,14 +192,15 @@ def _run_class(run: int) -> int:
     return START if run < 0 else min(run.bit_length(), 5)
 
 
-def batch_for(costs: PassCosts) -> int:
-    """How many prompt tokens a pass should take while a keystroke may make it useless.
+def batch_for(seconds: Mapping[int, float]) -> int:
+    """How many prompt tokens a pass should take while a keystroke may make it useless; ``seconds`` by pass size.
 
-    What is lost then is the batch at work, so it is the largest that takes at most ``MAX_READ_SECONDS``; where none is
-    that fast, the smallest that costs at most 15 % more for each token than the largest.
+    What is lost then is the batch at work: of those that take at most ``MAX_READ_SECONDS`` the largest that costs about
+    as little for each token as the cheapest. Where none is that fast, the smallest that costs at most 15 % more.
     """
-    fast = [size for size in READ_BATCHES if costs.cost(size) <= MAX_READ_SECONDS]
+    each = {size: taken / size for size, taken in seconds.items()}
+    fast = [size for size in sorted(seconds) if seconds[size] <= MAX_READ_SECONDS]
     if fast:
-        return fast[-1]
-    limit = WORTHWHILE * costs.cost(READ_BATCHES[-1]) / READ_BATCHES[-1]
-    return next(size for size in READ_BATCHES if costs.cost(size) / size <= limit)
+        return max(size for size in fast if each[size] <= ABOUT_AS_GOOD * min(each[other] for other in fast))
+    limit = WORTHWHILE * min(each.values())
+    return min(size for size in seconds if each[size] <= limit)
