@@ -23,7 +23,7 @@ ROWS_AROUND = 150  # above and below the cursor that are searched
 LONGEST_CONTEXT = 10  # characters; longer ones say the same
 MOST_PLACES = 64  # of one context that are counted, those nearest above the cursor and then those below
 LEAST_OPEN = 0.02  # less left open by the contexts so far changes no guess
-LEAST_PROBABILITY = 0.35  # a guess less likely than this is wrong too often to work on
+LEAST_PROBABILITY = 0.25  # a guess less likely than this is wrong too often to work on
 OPENERS = (":", "{", "(", "[")
 ONE_STEP = "    "  # of indentation, where the text shows none
 
