@@ -8,6 +8,7 @@ nothing of tokens or models.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from itertools import combinations
@@ -28,8 +29,7 @@ MEMORY_PASSES = 20.0  # how many drafted passes the share of those that had to b
 PRIOR_WEIGHT = 4.0
 PATIENCE_TOKENS = 8  # a second token may cost more than the seven after it: kernels work in tiles
 READ_BATCHES = (8, 16, 32, 64, 128)  # with 64 tokens attention works in tiles, which takes a third less
-MAX_READ_SECONDS = 0.024  # an abort itself comes between two graph nodes, long before the end of a batch
-WORTHWHILE = 1.15
+KEY_SECONDS = 0.1  # from key to key, of somebody who types fast
 ABOUT_AS_GOOD = 1.02
 START = -1  # the run before the answer's first token
 # Nothing has agreed yet: unless answers nearly always begin as expected, the first draft may cost so many plain passes.
@@ -195,12 +195,13 @@ def _run_class(run: int) -> int:
 def batch_for(seconds: Mapping[int, float]) -> int:
     """How many prompt tokens a pass should take while a keystroke may make it useless; ``seconds`` by pass size.
 
-    What is lost then is the batch at work: of those that take at most ``MAX_READ_SECONDS`` the largest that costs about
-    as little for each token as the cheapest. Where none is that fast, the smallest that costs at most 15 % more.
+    A key that comes while a pass is at work takes that pass away: of keys that come every ``KEY_SECONDS`` a pass of half
+    that length loses every other one. So the size counts by which a token costs least with what is lost; where every
+    pass outlasts the time between two keys, the smallest.
     """
-    each = {size: taken / size for size, taken in seconds.items()}
-    fast = [size for size in sorted(seconds) if seconds[size] <= MAX_READ_SECONDS]
-    if fast:
-        return max(size for size in fast if each[size] <= ABOUT_AS_GOOD * min(each[other] for other in fast))
-    limit = WORTHWHILE * min(each.values())
-    return min(size for size in seconds if each[size] <= limit)
+
+    def each(size: int) -> float:
+        survives = 1 - seconds[size] / KEY_SECONDS
+        return seconds[size] / size / survives if survives > 0 else math.inf
+
+    return min(sorted(seconds), key=each)

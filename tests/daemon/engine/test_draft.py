@@ -275,22 +275,18 @@ def test_what_made_drafting_look_dear_is_forgotten_while_nothing_is_drafted():
 
 
 @pytest.mark.parametrize(
-    ("first", "each", "expected"), [(0.0005, 0.0006, 32), (0.0005, 0.0002, 64), (0.027, 0.009, 16), (0.1, 0.001, 64)]
+    ("milliseconds", "expected"),
+    [
+        ({8: 3, 16: 5, 32: 10, 64: 13, 128: 28}, 64),  # in tiles 64 tokens cost little more than 32 one by one
+        ({8: 2, 16: 4, 32: 8, 64: 16, 128: 32}, 8),  # where larger ones save nothing they only lose more
+        ({8: 18, 16: 26, 32: 60}, 16),
+        ({8: 76, 16: 142, 32: 276}, 8),  # a larger one would be begun anew with every key
+        ({8: 400, 16: 500}, 8),
+        ({8: 400}, 8),
+    ],
 )
-def test_a_prompt_is_read_in_batches_that_are_quick_or_else_not_wasteful(first, each, expected):
-    costs = FixedCosts(first, each)
-    assert batch_for({size: costs.cost(size) for size in (8, 16, 32, 64)}) == expected
-
-
-def test_a_prompt_is_read_in_the_cheapest_batches_of_those_that_are_quick():
-    """In tiles 64 tokens cost little more than 48 one by one; more at once may cost more for each again."""
-    assert batch_for({8: 0.003, 16: 0.005, 32: 0.010, 64: 0.013, 128: 0.028}) == 64
-    assert batch_for({32: 0.005, 64: 0.007, 128: 0.016}) == 64
-
-
-def test_a_model_too_slow_to_try_all_batches_reads_in_those_that_were_tried():
-    assert batch_for({8: 0.4}) == 8
-    assert batch_for({8: 0.4, 16: 0.5}) == 16
+def test_a_prompt_is_read_in_batches_that_typing_leaves_time_for(milliseconds, expected):
+    assert batch_for({size: taken / 1000 for size, taken in milliseconds.items()}) == expected
 
 
 # --- what a format would answer ----------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.engine.ways import FlashAttention, KvType, Way
+from daemon.engine.pace import KEY_SECONDS
+from daemon.engine.ways import FlashAttention, Way
 from daemon.tuning import choice
 
 
@@ -84,7 +85,7 @@ def test_speed_never_changes_the_type_of_the_cache(any_measurement, any_way, dat
 
 
 @given(st.data())
-def test_the_batch_for_reading_is_interrupted_in_time_and_no_other_beats_it(any_measurement, data):
+def test_the_batch_for_reading_is_interrupted_in_time_and_done_between_two_keys(any_measurement, data):
     batches = data.draw(st.sampled_from([choice.READ_BATCHES, choice.GPU_READ_BATCHES]))
     measured = data.draw(any_measurement(Way(1), batches))
     gaps = {batch: data.draw(st.floats(1e-5, 0.03)) for batch in batches}
@@ -95,16 +96,21 @@ def test_the_batch_for_reading_is_interrupted_in_time_and_no_other_beats_it(any_
         assert chosen == min(batches)
         return
     assert chosen in in_time
-    seconds = {batch: choice.estimated_seconds(measured, batch) for batch in in_time}
-    assert seconds[chosen] <= min(seconds.values()) * choice.ABOUT_AS_GOOD
-    for other in set(in_time) - {chosen}:
-        no_worse = seconds[other] <= seconds[chosen] and gaps[other] <= gaps[chosen]
-        assert not (no_worse and (seconds[other] < seconds[chosen] or gaps[other] < gaps[chosen]))
+    done = [batch for batch in in_time if measured.read_seconds[batch] <= KEY_SECONDS]
+    assert chosen in (done or [min(in_time)])
+
+
+def test_a_slow_models_batches_are_small_enough_to_be_done_while_somebody_types(costing):
+    """On one core a model of half a billion parameters takes 9 ms a token: 64 at once would be begun anew each key."""
+    measured = costing(Way(1), 1.0)
+    read_seconds = {8: 0.076, 16: 0.142, 32: 0.276, 64: 0.57, 128: 1.2}
+    gaps = dict.fromkeys(read_seconds, 0.004)
+    assert choice.choose_read_batch(replace(measured, read_seconds=read_seconds, gap_seconds=gaps)) == 8
 
 
 def test_a_slow_batch_gives_way_to_one_that_can_be_interrupted(costing):
     measured = costing(Way(1), 1.0)
-    faster_in_large = {batch: 0.02 + batch / 1000 for batch in choice.READ_BATCHES}
+    faster_in_large = {batch: 0.002 + batch / 10_000 for batch in choice.READ_BATCHES}
     gaps = {8: 0.001, 16: 0.002, 32: 0.004, 64: 0.008, 128: 0.016}
     assert choice.choose_read_batch(replace(measured, read_seconds=faster_in_large, gap_seconds=gaps)) == 64
     late = {batch: gap + 0.02 for batch, gap in gaps.items()}
@@ -115,8 +121,6 @@ def test_without_measurements_the_batch_is_left_to_the_engine(costing):
     empty = replace(costing(Way(1), 1.0), rounds=0, pass_seconds={}, read_seconds={}, gap_seconds={})
     assert choice.choose_read_batch(empty) == 0
     measured = costing(Way(1), 1.0)
-    assert choice.choose_read_batch(replace(measured, read_seconds={8: 0.008, 16: 0.016})) == 0
-    assert choice.choose_read_batch(replace(measured, pass_seconds={1: 0.001})) == 0
     assert choice.choose_read_batch(replace(measured, gap_seconds={})) == 0
 
 
@@ -128,18 +132,3 @@ def test_a_round_cut_short_is_enough_to_choose_among_the_batches_it_reached(cost
         gap_seconds={8: 0.001, 16: 0.002},
     )
     assert choice.choose_read_batch(cut) == 16
-
-
-@given(st.data(), st.floats(0.01, 100))
-def test_a_keystroke_is_estimated_by_what_its_passes_cost(any_measurement, data, factor):
-    measured = data.draw(any_measurement(Way(1, kv_type=KvType.F16)))
-    times = {
-        name: {tokens: seconds * factor for tokens, seconds in getattr(measured, name).items()}
-        for name in ("pass_seconds", "read_seconds")
-    }
-    for batch in choice.READ_BATCHES:
-        before = choice.estimated_seconds(measured, batch)
-        assert choice.estimated_seconds(replace(measured, **times), batch) == pytest.approx(before * factor)
-    reading = measured.read_seconds[32] + measured.read_seconds[64] * (512 / 64) / 20
-    passes = 4 * measured.pass_seconds[1] + 4 * measured.pass_seconds[16]
-    assert choice.estimated_seconds(measured, 64) == pytest.approx(reading + passes)
