@@ -195,9 +195,9 @@ def _run_class(run: int) -> int:
 def batch_for(seconds: Mapping[int, float]) -> int:
     """How many prompt tokens a pass should take while a keystroke may make it useless; ``seconds`` by pass size.
 
-    A key that comes while a pass is at work takes that pass away: of keys that come every ``KEY_SECONDS`` a pass of half
-    that length loses every other one. So the size counts by which a token costs least with what is lost; where every
-    pass outlasts the time between two keys, the smallest.
+    A key that comes while a pass is at work takes that pass away: where keys come every ``KEY_SECONDS``, every other
+    pass of half that length. So the size counts with which a token costs least, what is lost included; where every pass
+    outlasts the time between two keys, the smallest.
     """
 
     def each(size: int) -> float:

@@ -64,8 +64,8 @@ def choose_kernels(present: Way, measured: Sequence[Measured]) -> Way:
 def choose_read_batch(measured: Measured) -> int:
     """Tokens of a prompt that one pass reads; 0 where too little was measured to say.
 
-    Of the batches in which an abort comes in time, by what typing leaves of them (``batch_for``). Where it comes in time
-    in none, the smallest.
+    Of the batches in which an abort comes in time, by what typing leaves of them (``batch_for``). Where it comes in
+    time in none, the smallest.
     """
     batches = sorted(measured.read_seconds.keys() & measured.gap_seconds.keys())
     in_time = [batch for batch in batches if measured.gap_seconds[batch] + AROUND_A_GAP_SECONDS <= ABORT_SECONDS]
