@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student lock clean
+.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student bench-student lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,11 @@ $(VENV)/train: $(VENV)/dev
 $(VENV)/system: $(VENV)/dev
 	@echo "foretype: installing the editors the system tests drive"
 	@$(INSTALL) --editable '.[dev,system]'
+	@touch $@
+
+$(VENV)/report: $(VENV)/dev
+	@echo "foretype: installing what draws the benchmark's pictures"
+	@$(INSTALL) --editable '.[dev,report]'
 	@touch $@
 
 demo: $(VENV)/run-time  ## install, then replay an editing session and show each prediction
@@ -64,12 +69,18 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.engine daemon/models/student.gguf
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.prompt_reuse
+	$(BIN)/python -m bench.keystroke_path
 
-bench-keystrokes: $(VENV)/dev  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
-	$(BIN)/python -m bench.keystrokes
+bench-keystrokes: $(VENV)/report  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
+	$(BIN)/python -m bench.keystrokes --threads 2 --minutes 115
 
-bench-keystrokes-quick: $(VENV)/dev  ## the same on two models and one short session (within five minutes)
-	$(BIN)/python -m bench.keystrokes --quick
+bench-keystrokes-quick: $(VENV)/report  ## the same on two models and one short session (within five minutes)
+	$(BIN)/python -m bench.keystrokes --threads 2 --quick
+
+bench-student: $(VENV)/train  ## train the benchmark's second student (prompt format zeta2) into bench/models; it does not copy well yet: docs/LOG.md
+	mkdir -p bench/models
+	$(BIN)/python -m training_export.student.train --recipe zeta2 --out runs/zeta2-student
+	$(BIN)/python -m training_export.student.gguf_export runs/zeta2-student bench/models/zeta2_student.gguf
 
 student: $(VENV)/train  ## train the embedded student anew into runs/student (about half an hour on two idle cores)
 	$(BIN)/python -m training_export.student.train --out runs/student
