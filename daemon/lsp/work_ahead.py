@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 DRAWING_SECONDS = 0.005  # the answer is on its way out and the editor draws it: both need a core first
+SECOND_GUESS_SECONDS = 0.12  # the first is done by then; after a jump one in three erases something first
 READING_SECONDS = 0.25  # nobody accepts what was not read; who types on has pressed the next key by then
 # Per answer. A slower model would not be done before the next key and be busy all the time.
 MOST_SECONDS = 0.1
@@ -67,8 +68,9 @@ class WorkAhead:
         self._settings = settings
         self._reading_seconds = reading_seconds
         self._timers: list[asyncio.TimerHandle] = []
-        self._guess: _Guess | None = None
-        self._erased_at: Position | None = None  # the last change took away the character behind this place
+        self._guesses: list[_Guess] = []  # about the text as it is
+        self._changed_at: tuple[str, Position | None] | None = None  # document and place where the last change ended
+        self._has_erased = False  # that change took away the character behind this place
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -79,9 +81,14 @@ class WorkAhead:
     def after_answer(self, document: OpenDocument, cursor: Position, answer_seconds: float) -> None:
         """A question about the text as it is was answered; the engine needed ``answer_seconds`` for the last answer."""
         self.stop()
-        if answer_seconds <= MOST_SECONDS and self._settings().work_ahead == "keys":
-            version = document.version
-            self._later(DRAWING_SECONDS, lambda: self._guess_key(document, version, cursor))
+        self._guesses.clear()
+        if answer_seconds > MOST_SECONDS or self._settings().work_ahead != "keys":
+            return
+        version, has_jumped = document.version, (document.uri, cursor) != self._changed_at
+        erases = self._has_erased and not has_jumped
+        self._later(DRAWING_SECONDS, lambda: self._guess_key(document, version, cursor, erases=erases))
+        if has_jumped:
+            self._later(SECOND_GUESS_SECONDS, lambda: self._guess_key(document, version, cursor, erases=True))
 
     def after_showing(self, document: OpenDocument, past: PastAnswers, prediction: Prediction) -> None:
         """The editor has ``prediction``, which is about the text as it is."""
@@ -91,13 +98,14 @@ class WorkAhead:
     def text_changed(self, document: OpenDocument, cursor: Position | None, *, erased: bool) -> Moment | None:
         """The moment that was guessed, if the text and ``cursor`` are what was guessed and its answer is known soon."""
         self.stop()
-        self._erased_at = cursor if erased else None
-        guess, self._guess = self._guess, None
-        if guess is None or cursor != guess.cursor or guess.moment.uri != document.uri:
-            return None
-        if not self._scheduler.knows(guess.moment) or self._see(document, cursor) != guess.inputs:
-            return None
-        return guess.moment
+        self._changed_at, self._has_erased = (document.uri, cursor), erased
+        guesses, self._guesses = self._guesses, []
+        for guess in guesses:
+            if cursor != guess.cursor or guess.moment.uri != document.uri or not self._scheduler.knows(guess.moment):
+                continue
+            if self._see(document, cursor) == guess.inputs:
+                return guess.moment
+        return None
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, work))
@@ -105,10 +113,10 @@ class WorkAhead:
     def _is_current(self, document: OpenDocument, version: int) -> bool:
         return self._documents.find(document.uri) is document and document.version == version
 
-    def _guess_key(self, document: OpenDocument, version: int, cursor: Position) -> None:
+    def _guess_key(self, document: OpenDocument, version: int, cursor: Position, *, erases: bool) -> None:
         if not self._is_current(document, version):
             return
-        change = next_change(document.text, cursor, erased=self._erased_at == cursor)
+        change = next_change(document.text, cursor, erased=erases)
         if change is None:
             return
         with self._documents.supposing(document, change) as behind:
@@ -116,7 +124,7 @@ class WorkAhead:
                 return
             # By the change, for two of them may end in the same place.
             inputs, moment = self._see(document, behind), replace(self._ask(document, behind), assumed=repr(change))
-        self._guess = _Guess(moment, inputs, behind)
+        self._guesses.append(_Guess(moment, inputs, behind))
         self._speculate(moment, lambda: inputs)
 
     def _guess_acceptance(self, document: OpenDocument, past: PastAnswers, prediction: Prediction) -> None:

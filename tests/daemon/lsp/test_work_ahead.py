@@ -98,6 +98,17 @@ async def test_who_erased_a_character_is_taken_to_erase_another(guessing, engine
     assert asked(engine)[3] == TEXT.replace("ba\n", "\n")
 
 
+async def test_after_a_jump_an_erasure_is_guessed_as_well(editor, engine, set_settings):
+    set_settings('work_ahead = "keys"\n')
+    editor.open(TEXT)
+    await editor.inline_edits(1, 8)  # nothing was changed there
+    await asyncio.wait_for(engine.begun(3), 5)
+    assert asked(engine) == [TEXT, typed("s"), TEXT.replace("ba\n", "b\n")]
+    editor.change(2, key(7, "", erased=1))
+    assert len(await editor.inline_edits(1, 7, version=2)) == 1
+    assert asked(engine).count(TEXT.replace("ba\n", "b\n")) == 1
+
+
 async def test_who_erased_a_character_and_went_elsewhere_is_not(guessing, engine):
     guessing.change(2, key(7, "", erased=1))
     await guessing.inline_edits(1, 6, version=2)
