@@ -103,7 +103,7 @@ def settings_path() -> Path:
 
 
 def data_directory() -> Path:
-    """Pulled models."""
+    """Pulled models, and snapshots where there is consent."""
     from platformdirs import user_data_path  # noqa: PLC0415
 
     return user_data_path(APPLICATION)
@@ -112,6 +112,11 @@ def data_directory() -> Path:
 def models_directory() -> Path:
     """Pulled models, one GGUF and one manifest each."""
     return data_directory() / "models"
+
+
+def snapshots_path() -> Path:
+    """The store of snapshots, in a folder of its own: beside it lie its log, its locks, and what was set aside."""
+    return data_directory() / "snapshots" / "snapshots.sqlite3"
 
 
 def state_directory() -> Path:

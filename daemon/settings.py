@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capture.exclude import PathGate
 from daemon.errors import SettingsError
+from daemon.language_settings import LanguageSettings, languages_of, languages_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,7 @@ class Settings:
     unload_after_seconds: float = 600.0  # idle time before the model leaves memory
     exit_after_seconds: float = 1800.0  # idle time (no windows) before the hub exits
     log_level: str = "info"
+    languages: Mapping[str, LanguageSettings] = field(default_factory=dict)  # by LSP language id
 
 
 # What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets
@@ -117,6 +119,7 @@ KINDS: Mapping[str, _Kind] = {
     "unload_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
     "exit_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
     "log_level": _Kind(lambda value: value in LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
+    "languages": _Kind(lambda value: not languages_problem(value), "tables such as [languages.python]"),
 }
 
 
@@ -131,7 +134,7 @@ def parse_settings(text: str) -> Settings:
     for key, value in values.items():
         problem = problem_with(key, value)
         if problem:
-            raise SettingsError(problem, key=key, line=line_of_key(text, key))
+            raise SettingsError(problem, key=key, line=_line_of_problem(text, key))
     return _with_values(Settings(), values)
 
 
@@ -141,6 +144,8 @@ def problem_with(key: str, value: Any) -> str:
     if kind is None:
         close = _closest(key)
         return f"unknown key `{key}`" + (f"; did you mean `{close}`?" if close else "; docs/settings.md lists the keys")
+    if key == "languages":
+        return languages_problem(value)  # names the table and the key in it
     return "" if kind.accepts(value) else f"`{key}` must be {kind.wanted}, not {_shown(value)}"
 
 
@@ -193,7 +198,7 @@ def line_of_key(text: str, key: str) -> int:
 
 def statements(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
     """First and last line (from 1) of each statement of valid TOML, and the top-level keys that it is first
-    to set.
+    to set: none for most of them in a table, and for what is no statement, a comment or an empty line.
 
     A statement may span lines, and what looks like a key may stand inside a text, so TOML's own parser
     decides: a statement is complete where the file up to that line parses.
@@ -207,10 +212,22 @@ def statements(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
         except tomllib.TOMLDecodeError:
             continue
         keys = frozenset(values)
-        if keys != known:
-            yield first, last, keys - known
+        yield first, last, keys - known
         known = keys
         first = last + 1
+
+
+def _line_of_problem(text: str, key: str) -> int:
+    """The line (from 1) on which the statement begins that gives top-level ``key`` a value it cannot have.
+
+    Several statements may build one value: the tables of ``languages``.
+    """
+    lines = text.split("\n")
+    for first_line, last_line, _ in statements(text):
+        values = tomllib.loads("\n".join(lines[:last_line]).removesuffix("\r"))
+        if key in values and problem_with(key, values[key]):
+            return first_line
+    return 0
 
 
 def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -218,17 +235,19 @@ def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     if not values:  # most editors say nothing, and a keystroke asks often
         return settings
     typed: dict[str, Any] = {}
-    for field in fields(Settings):
-        if field.name not in values:
+    for known in fields(Settings):
+        if known.name not in values:
             continue
-        value = values[field.name]
-        if isinstance(field.default, tuple):
+        value = values[known.name]
+        if known.name == "languages":
+            value = languages_of(value)
+        elif isinstance(known.default, tuple):
             value = tuple(dict.fromkeys(value))
-            if field.name == "disabled_folders":
+            if known.name == "disabled_folders":
                 value = tuple(str(Path(item).expanduser()) for item in value)
-        elif isinstance(field.default, float):
+        elif isinstance(known.default, float):
             value = float(value)
-        typed[field.name] = value
+        typed[known.name] = value
     return replace(settings, **typed)
 
 

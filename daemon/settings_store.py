@@ -150,11 +150,26 @@ def _with_text_setting(text: str, key: str, value: str) -> str:
     assignment = f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
     lines = text.split("\n")
     if not line_of_key(text, key):
-        return text + ("" if text.endswith("\n") or not text else "\n") + assignment + "\n"
+        return _with_new_line(text, assignment)
     first, last = next((first, last) for first, last, keys in statements(text) if key in keys)
     ending = "\r" if lines[last - 1].endswith("\r") else ""
     comment = _trailing_comment(lines[first - 1 : last])
     lines[first - 1 : last] = [assignment + comment + ending]
+    return "\n".join(lines)
+
+
+def _with_new_line(text: str, assignment: str) -> str:
+    """``assignment`` as the last line that belongs to no table: what stands below a table's head belongs to it."""
+    lines = text.split("\n")
+    heads = (first for first, _, _ in statements(text) if lines[first - 1].lstrip().startswith("["))
+    head = next(heads, 0)
+    if not head:
+        return text + ("" if text.endswith("\n") or not text else "\n") + assignment + "\n"
+    at = head - 1
+    while at and lines[at - 1].lstrip().startswith("#"):  # a comment right above the head is about its table
+        at -= 1
+    ending = "\r" if lines[head - 1].endswith("\r") else ""
+    lines[at:at] = [assignment + ending, ending]
     return "\n".join(lines)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 DRAWING_SECONDS = 0.005  # the answer is on its way out and the editor draws it: both need a core first
-SECOND_GUESS_SECONDS = 0.12  # the first is done by then; after a jump one in three erases something first
+SECOND_GUESS_SECONDS = 0.12  # the first is done by then; a third of the jumps in bench/sessions are followed by an erasure
 READING_SECONDS = 0.25  # nobody accepts what was not read; who types on has pressed the next key by then
 # Per answer. A slower model would not be done before the next key and be busy all the time.
 MOST_SECONDS = 0.1

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import SettingsError
+from daemon.language_settings import LanguageSettings
 from daemon.settings import (
     EDITOR_KEYS,
     EDITOR_REPLACES,
@@ -77,6 +78,8 @@ def test_a_home_folder_may_be_written_with_a_tilde():
         ("exclude = [\n  'x = 1',\n]\n\n[window]\nx = 1", 5, "window"),
         ("log_level = 'loud'", 1, "log_level"),
         ("model = ''", 1, "model"),
+        ("languages = 3", 1, "languages"),
+        ("[languages.go]\nserver = ['gopls']\n\n[languages.python]\n# why\nserver = 3\n", 6, "languages"),
     ],
 )
 def test_what_is_wrong_is_named_with_key_and_line(text, line, key):
@@ -88,6 +91,49 @@ def test_what_is_wrong_is_named_with_key_and_line(text, line, key):
 
 def test_a_slip_of_the_key_gets_the_right_one_suggested():
     assert "`min_confidence`" in str(refused("min_confidense = 0.5"))
+
+
+# Tables of languages
+
+
+def test_a_language_may_have_a_companion_server():
+    settings = parse_settings(
+        "[languages.python]\nserver = ['~/bin/pyright', '--stdio']\n[languages.go]\n[languages.rust]\nserver = ['ra']"
+    )
+    assert settings.languages == {
+        "python": LanguageSettings((str(Path("~/bin/pyright").expanduser()), "--stdio")),
+        "go": LanguageSettings(),
+        "rust": LanguageSettings(("ra",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("languages = ['python']", "must be tables such as [languages.python]"),
+        ("[languages]\npython = 'pyright'", "`languages.python` must be a table with `server`"),
+        ('[languages.""]\nserver = ["x"]', "without a name"),
+        ("[languages.python]\nsever = ['x']", "unknown key `sever` in [languages.python]; did you mean `server`?"),
+        ("[languages.python]\nserver = ['x']\nmodel = 'y'", "keys of the whole file stand above all tables"),
+        ("[languages.python]\nserver = 'pyright'", "`languages.python.server` must be a list of texts"),
+        ("[languages.python]\nserver = []", "begins with a program"),
+        ("[languages.python]\nserver = ['']", "begins with a program"),
+        ("[languages.python]\nserver = ['x', 3]", "a list of texts"),
+        ('[languages.python]\nserver = ["x\\u0000"]', "a list of texts"),
+        ("[languages.python]\nserver = ['./node_modules/.bin/x']", "not the relative './node_modules/.bin/x'"),
+        ("[languages.python]\nserver = ['bin/x']", "an absolute path"),
+    ],
+)
+def test_what_is_wrong_with_a_language_is_named_with_the_cure(text, said):
+    error = refused(text)
+    assert error.key == "languages"
+    assert said in str(error)
+
+
+def test_an_editor_cannot_name_a_server():
+    settings, problems = with_editor_settings(Settings(), {"languages": {"python": {"server": ["x"]}}})
+    assert settings == Settings()
+    assert "can only be set in the settings file" in problems[0]
 
 
 @pytest.mark.parametrize(("text", "line"), [("enabled = true\nmodel = \n", 2), ('a = "', 1), ("x == 1", 1)])
@@ -195,6 +241,15 @@ def test_an_editor_can_only_close_whatever_it_says(said):
         ),
         ('exclude = ["model = 1"]\nmodel = """x\ny"""\n', 'exclude = ["model = 1"]\nmodel = "new"\n'),
         ('"model" = "old"\n', 'model = "new"\n'),
+        (
+            "threads = 2\n\n# the server\n[languages.python]\nserver = ['x']\n",
+            "threads = 2\n\nmodel = \"new\"\n\n# the server\n[languages.python]\nserver = ['x']\n",
+        ),
+        ("[languages.go]\r\n[languages.c]", 'model = "new"\r\n\r\n[languages.go]\r\n[languages.c]'),
+        (
+            "exclude = [\n'[a]',\n]\n[languages.go]\n",
+            "exclude = [\n'[a]',\n]\nmodel = \"new\"\n\n[languages.go]\n",
+        ),
     ],
 )
 def test_choosing_a_model_changes_that_line_and_nothing_else(tmp_path, before, after):
@@ -249,6 +304,7 @@ def test_the_documentation_lists_exactly_the_keys_with_their_defaults():
     assert all(unit.strip() and meaning.strip() for _, _, unit, meaning in rows)
 
 
-def test_the_documentations_example_is_valid():
-    example = re.search(r"```toml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
-    assert parse_settings(example[1]).min_confidence == 0.3
+def test_the_documentations_examples_are_valid():
+    server, whole = re.findall(r"```toml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    assert parse_settings(server).languages["python"].server == ("basedpyright-langserver", "--stdio")
+    assert parse_settings(whole).min_confidence == 0.3
