@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 DRAWING_SECONDS = 0.005  # the answer is on its way out and the editor draws it: both need a core first
-SECOND_GUESS_SECONDS = 0.12  # the first is done by then; a third of the jumps in bench/sessions are followed by an erasure
+# The first is done by then. A third of the jumps in bench/sessions are followed by an erasure.
+SECOND_GUESS_SECONDS = 0.12
 READING_SECONDS = 0.25  # nobody accepts what was not read; who types on has pressed the next key by then
 # Per answer. A slower model would not be done before the next key and be busy all the time.
 MOST_SECONDS = 0.1
