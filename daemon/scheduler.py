@@ -319,7 +319,7 @@ class Scheduler:
             self._settle(job, DeadlineExceeded("the model was busy with another window for too long"))
             return
         inputs = job.make_inputs()
-        failed_before = self.engine.state is EngineState.FAILED
+        state_before = self.engine.state
         tokens_before = self.engine.tokens_evaluated
         aborted = 0
         try:
@@ -329,9 +329,11 @@ class Scheduler:
             aborted = int(answer.stop in _CUT_OFF)
         except asyncio.CancelledError:
             aborted = 1
+            if state_before is EngineState.READY and self.engine.state in (EngineState.LOADING, EngineState.FAILED):
+                self._status.count("worker_deaths")  # of which nobody is told: the work was given up already
             raise
         except EngineError as error:
-            if isinstance(error, WorkerDied) and not failed_before:  # else it repeats an earlier death
+            if isinstance(error, WorkerDied) and state_before is not EngineState.FAILED:  # then it repeats one
                 self._status.count("worker_deaths")
             self._settle(job, error)
         else:

@@ -721,3 +721,26 @@ def test_whatever_is_typed_asked_and_spared_each_question_ends_with_its_answer_o
         check_totals(status.work, engine, typists.taken)
 
     asyncio.run(play())
+
+
+async def test_a_worker_that_dies_of_work_nobody_waits_for_any_more_is_counted(status):
+    class DiesWhenGivenUp(ScriptedEngine):
+        async def predict(self, inputs, **how):
+            try:
+                return await super().predict(inputs, **how)
+            except asyncio.CancelledError:
+                self.state = EngineState.LOADING  # as the client has it as soon as its worker is gone
+                raise
+
+    engine = DiesWhenGivenUp(lambda _inputs: None)
+    engine.state = EngineState.READY
+    engine.hold()
+    windows = Windows(Scheduler(engine, status=status))
+    task = windows.ask(moment())
+    await engine.begun(1)
+    task.cancel()
+    await asyncio.wait([task])
+    engine.release()
+    await windows.ask(moment(version=2))
+    assert status.counts.worker_deaths == 1
+    await windows.scheduler.close()

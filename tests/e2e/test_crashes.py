@@ -36,7 +36,7 @@ def renaming(window):
 
 
 def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(renaming, settings, machine):
-    settings(threads=1, deadline_ms=60_000)
+    settings(threads=1, deadline_ms=60_000, work_ahead="off")
     first, second = renaming(), renaming()
     assert first.edits(first.ask_edit())
     running = machine()
@@ -45,7 +45,7 @@ def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(ren
             # A third death within a minute would switch predictions off until the model's settings change, as
             # status says then; so they change, and a new worker takes over.
             retired = running.worker()
-            settings(threads=1 + kill // 2 % 2, deadline_ms=60_000)
+            settings(threads=1 + kill // 2 % 2, deadline_ms=60_000, work_ahead="off")
             assert wait_until_gone(retired)
             assert second.edits(second.ask_edit())
         worker = running.worker()
@@ -67,7 +67,7 @@ def test_a_killed_worker_costs_one_prediction_and_the_other_window_is_served(ren
 def test_three_deaths_in_a_minute_end_predictions_until_the_model_settings_change(
     renaming, settings, machine, world, changed
 ):
-    settings(threads=1, deadline_ms=60_000)
+    settings(threads=1, deadline_ms=60_000, work_ahead="off")
     window = renaming()
     running = None
     for death in range(3):
@@ -84,14 +84,14 @@ def test_three_deaths_in_a_minute_end_predictions_until_the_model_settings_chang
     model = running.status()["predictions"]["model"]
     assert model["state"] == "failed"
     assert "predictions are off until the model settings change" in model["failure"]
-    settings(threads=2, deadline_ms=60_000)
+    settings(threads=2, deadline_ms=60_000, work_ahead="off")
     changed(world.status, lambda status: status["predictions"]["model"]["state"] != "failed")
     assert window.edits(window.ask_edit())
     assert window.leave() == 0
 
 
 def test_a_killed_bridge_costs_the_other_window_nothing(renaming, settings, machine, world):
-    settings(deadline_ms=60_000)
+    settings(deadline_ms=60_000, work_ahead="off")
     other = renaming()
     assert other.edits(other.ask_edit())
     running = machine()
