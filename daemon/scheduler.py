@@ -329,8 +329,7 @@ class Scheduler:
             aborted = int(answer.stop in _CUT_OFF)
         except asyncio.CancelledError:
             aborted = 1
-            if state_before is EngineState.READY and self.engine.state in (EngineState.LOADING, EngineState.FAILED):
-                self._status.count("worker_deaths")  # of which nobody is told: the work was given up already
+            self._count_unheard_death(state_before)
             raise
         except EngineError as error:
             if isinstance(error, WorkerDied) and state_before is not EngineState.FAILED:  # then it repeats one
@@ -347,6 +346,11 @@ class Scheduler:
             tokens = self.engine.tokens_evaluated - tokens_before
             work = Work(predictions=1, aborted=aborted, tokens_evaluated=tokens)
             self._status.worked(job.moment.session_id, work, ahead=bool(job.moment.assumed))
+
+    def _count_unheard_death(self, state_before: EngineState) -> None:
+        """A worker that died of work which was given up already tells nobody."""
+        if state_before is EngineState.READY and self.engine.state in (EngineState.LOADING, EngineState.FAILED):
+            self._status.count("worker_deaths")
 
     def _ended(self, task: asyncio.Task[None], job: _Job) -> None:
         """Whatever way a job ended, the next one starts and nobody is left waiting."""
