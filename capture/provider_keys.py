@@ -103,7 +103,8 @@ def _configure() -> None:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class  # noqa: PLC0415
 
     log.setLevel(logging.CRITICAL + 1)  # it writes of secrets
-    names = [detector.__name__ for detector in get_mapping_from_secret_type_to_class().values()]
+    detectors: dict[str, type[Any]] = get_mapping_from_secret_type_to_class()
+    names = [detector.__name__ for detector in detectors.values()]
     settings.cache_bust()
     chosen: dict[str, Any] = {
         "plugins_used": [{"name": name} for name in names if name not in LEFT_OUT],
