@@ -72,6 +72,7 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.prompt_reuse
 	$(BIN)/python -m bench.keystroke_path
+	$(BIN)/python -m bench.symbol_index
 
 bench-keystrokes: $(VENV)/report  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
 	$(BIN)/python -m bench.keystrokes --threads 2 --minutes 115
