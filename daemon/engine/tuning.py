@@ -253,12 +253,14 @@ class _Bench:
 
     def _keystroke(self, taken: _Taken, passes: tuple[int, ...]) -> float:
         time.sleep(min(PAUSE_SECONDS, max(0.0, self._ends - time.perf_counter())))
-        with self._timing(taken) as seconds:
-            start = self.depth_tokens
-            for tokens in passes:
-                self._decode(tokens, logits=tokens, start=start)
-                start += tokens
-        self._forget()
+        try:
+            with self._timing(taken) as seconds:
+                start = self.depth_tokens
+                for tokens in passes:
+                    self._decode(tokens, logits=tokens, start=start)
+                    start += tokens
+        finally:
+            self._forget()  # also where time runs out between two passes: a later request goes on behind the prompt
         return seconds[0]
 
     def _timed(self, taken: _Taken, tokens: int, *, logits: int) -> float:

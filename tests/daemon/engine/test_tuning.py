@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.engine import guard
+from daemon.engine import guard, tuning
 from daemon.engine.abort import AbortCause, AbortFlag
 from daemon.engine.client import EngineClient
 from daemon.engine.errors import ModelRefused, WorkerDied
@@ -422,3 +422,19 @@ def test_a_setting_comes_first_then_what_was_measured_here_then_the_default(sett
     assert used.read_batch_tokens == (tuning.read_batch_tokens if holds else 0)
     assert (used.sources["read_batch_tokens"] == "measured") == bool(used.read_batch_tokens)
     assert used.tuning.startswith("measured 2026" if holds else "because" if tuning is None else "not tuned")
+
+
+def test_a_keystroke_that_time_cut_short_leaves_the_prompt_to_the_next_request(open_tuner, monkeypatch):
+    tuner, decode, cut = open_tuner(EMBEDDED_PATH), tuning._Bench._decode, []
+
+    def decode_until_time_is_out(bench, tokens, *, logits, start=None):
+        if start is not None and start > bench.depth_tokens and not cut:
+            cut.append(start)
+            raise tuning._OutOfTimeError
+        decode(bench, tokens, logits=logits, start=start)
+
+    monkeypatch.setattr(tuning._Bench, "_decode", decode_until_time_is_out)
+    tuner.measure(request(Way(1), seconds=2.0, keystroke=(4, 1)))
+    [again] = tuner.measure(request(Way(1), seconds=2.0, keystroke=(4, 1)))
+    assert cut
+    assert again.keystroke_seconds
