@@ -31,7 +31,7 @@ keystrokes count. It says *never* where no answer came any more. **Model** is th
 before the next key. **Missed** keys were overtaken by the next key before their answer came; those within 100 and
 300 ms are shares of all keys. **Reused** answers needed no model. **Taken** are the predictions that the session takes
 and that were on the screen then. **Tokens** is the median that an answer of the model evaluated; **in vain** are those
-of answers that came too late, **ahead** those computed ahead of questions that never came. **Late** is how much later than due the
+of answers that came too late, **ahead** those of guesses that came to nothing. **Late** is how much later than due the
 bench itself sent its keys. `name@0.5b-q8_0` is the model `name` widened with zeros to a larger model's shape and
 quantised: the same answers at the larger model's price (`bench/widen.py`). Times are milliseconds.
 """
