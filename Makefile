@@ -57,7 +57,7 @@ test-system: $(VENV)/system  ## tests with a real editor and real processes
 soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store killed 200 times; planted secrets (two hours)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 	STORE_KILLS=200 STORE_POWER_CUTS=50 $(BIN)/python -m pytest tests/capture/store/test_store_kill.py -v
-	SECRETS_PER_KIND=200 LIBRARY_FILES=0 IGNORED_EXAMPLES=200 $(BIN)/python -m pytest tests/capture/test_redaction.py tests/capture/test_ignored.py -v
+	SECRETS_PER_KIND=200 LIBRARY_FILES=0 IGNORED_EXAMPLES=200 $(BIN)/python -m pytest tests/capture/gate/test_redaction.py tests/capture/gate/test_ignored.py -v
 
 check: $(VENV)/train  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -32,7 +32,7 @@ from capture.context.index.symbols import tagger_of
 from capture.context.index.walk import WorkspaceFiles
 from capture.context.index.workspace import WorkspaceIndex
 from capture.editing.positions import Position
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 
 FILES = 5_000
 FILES_OF_FOLDER = 25

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capture.consent import ConsentBook
-from capture.policy import PolicyFile, system_policy_path
+from capture.consent.book import ConsentBook
+from capture.consent.policy import PolicyFile, system_policy_path
 from daemon.paths import APPLICATION
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 from daemon.errors import SettingsError
 from daemon.language_settings import LanguageSettings, languages_of, languages_problem
 

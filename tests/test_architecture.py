@@ -17,7 +17,7 @@ MAX_LINES = 500
 
 # Foreign import -> the places that may hold it (a prefix of the path from the root).
 ONLY_IN = {
-    "sqlite3": ("capture/sqlite.py",),
+    "sqlite3": ("capture/store/sqlite.py",),
     "grpc": ("capture/wire/", "capture/upload.py", "capture/collector.py"),
     "llama_cpp": ("daemon/engine/", "training_export/student/"),
     "pygls": ("daemon/lsp/",),

@@ -15,7 +15,7 @@ import typer
 from capture.editing.document import Document
 from capture.editing.positions import ContentChange, Position, content_of, utf16_length
 from capture.editing.unified_diff import with_file_headers, write_hunks
-from capture.exclude import PathGate, text_reason
+from capture.gate.exclude import PathGate, text_reason
 from daemon import paths, registry
 from daemon.commands.progress import working
 from daemon.engine.client import EngineClient

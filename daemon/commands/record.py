@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 import typer
 from rich.markup import escape
 
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 from daemon import control, paths
 from daemon.commands.progress import working
 from daemon.errors import BadArgument, NotRecorded

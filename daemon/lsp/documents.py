@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from capture.editing.document import SyncState
 from capture.editing.positions import ContentChange
 from capture.editing.state import EditingState
-from capture.exclude import PathGate, text_reason
+from capture.gate.exclude import PathGate, text_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ settings.load_profile("no deadline")
 @pytest.fixture(scope="session")
 def planted_secrets():
     """The module that makes up secrets: `planted(kind, seed)` and `KINDS`."""
-    path = Path(__file__).parent / "planted_secrets.py"
+    path = Path(__file__).parent / "gate" / "planted_secrets.py"
     specification = importlib.util.spec_from_file_location("planted_secrets", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from capture.context.definitions import Definition
 from capture.context.index.messages import Answer, IndexLimits, IndexProgress, Reply, Request, can_be_told
 from capture.context.index.process import WORKER_COMMAND, IndexProcess
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 
 if TYPE_CHECKING:
     import logging

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from capture.context.index.messages import IndexLimits
-    from capture.exclude import PathGate
+    from capture.gate.exclude import PathGate
 
 # Never the user's own text, whether git was told or not.
 SKIPPED_FOLDERS: Final = frozenset({".git", ".hg", ".svn", ".jj", "node_modules", "__pycache__"})

@@ -26,7 +26,7 @@ from capture.context.index.messages import IndexLimits, Reply, Request
 from capture.context.index.walk import WorkspaceFiles
 from capture.context.index.watching import FolderWatcher
 from capture.context.index.workspace import WorkspaceIndex
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

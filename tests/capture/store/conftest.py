@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from capture import stored
-from capture.store import Store
+from capture.store import stored
+from capture.store.store import Store
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import samples
 
-from capture import stored
-from capture.snapshot_choice import Choice
-from capture.storage_error import StorageError
-from capture.store import Store
-from capture.store_answers import Refused, Stored
-from capture.store_files import files_set_aside
+from capture.store import stored
+from capture.store.answers import Refused, Stored
+from capture.store.choice import Choice
+from capture.store.error import StorageError
+from capture.store.files import files_set_aside
+from capture.store.store import Store
 
 PLAN = struct.Struct("=qqqq")  # as faulty_disk.c has it: count, fail_at, sticky, error
 PATIENCE_SECONDS = 20

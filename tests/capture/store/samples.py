@@ -6,9 +6,9 @@ import random
 import uuid
 
 from capture.inputs import ActiveBufferDiagnostic, EditEvent, ExcerptRanges, PredictionInputs, Span
-from capture.snapshot import Snapshot
-from capture.snapshot_parts import PredictionRecord, Region
-from capture.store_writer import Disk
+from capture.snapshot.parts import PredictionRecord, Region
+from capture.snapshot.snapshot import Snapshot
+from capture.store.writer import Disk
 
 LARGE_DISK = Disk(1 << 50, 1 << 50)
 WORKSPACE = "a" * 32

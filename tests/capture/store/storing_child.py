@@ -9,9 +9,9 @@ from pathlib import Path
 
 import samples
 
-from capture import sqlite
-from capture.store import Store
-from capture.store_answers import Stored
+from capture.store import sqlite
+from capture.store.answers import Stored
+from capture.store.store import Store
 
 IN_FLIGHT = 48  # less than the queue holds, so that nothing is refused
 

@@ -22,13 +22,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from capture import snapshot_table, sqlite, store_files, stored
 from capture.file_lock import FileLock
-from capture.payload import LIMIT_BYTES
-from capture.snapshot_choice import EVERYTHING, Choice
-from capture.store import Store
-from capture.store_answers import Refused, Stored
-from capture.store_writer import Disk, Limits
+from capture.store import files, sqlite, stored, table
+from capture.store.answers import Refused, Stored
+from capture.store.choice import EVERYTHING, Choice
+from capture.store.payload import LIMIT_BYTES
+from capture.store.store import Store
+from capture.store.writer import Disk, Limits
 
 WINDOW_BYTES = 16
 
@@ -209,7 +209,7 @@ def test_another_process_that_writes_for_long_costs_a_snapshot_but_not_the_store
     path, store, put, samples, monkeypatch
 ):
     put(store, samples.sample())
-    monkeypatch.setattr(store_files, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(files, "BUSY_SECONDS", 0.05)
     busy = FileLock(path.with_suffix(".writing.lock"))
     assert busy.take()
     assert put(store, samples.sample()).reason == "busy"
@@ -331,7 +331,7 @@ def test_statistics_count_what_there_is(store, put, read, samples):
 
 def test_the_first_migration_is_as_it_was():
     """A migration that is there is never changed: files in use went through it as it was."""
-    written = orjson.dumps(snapshot_table.SCHEMA.migrations[0])
+    written = orjson.dumps(table.SCHEMA.migrations[0])
     assert hashlib.sha256(written).hexdigest() == FIRST_MIGRATION_SHA256
 
 
@@ -345,8 +345,8 @@ def test_a_store_from_before_a_migration_is_brought_up_to_date_for_readers_too(
     snapshot = samples.sample()
     put(store, snapshot)
     assert store.close()
-    migrations = (*snapshot_table.SCHEMA.migrations, ("ALTER TABLE snapshot ADD COLUMN note TEXT NOT NULL DEFAULT ''",))
-    later = sqlite.Schema(snapshot_table.SCHEMA.application_id, migrations)
+    migrations = (*table.SCHEMA.migrations, ("ALTER TABLE snapshot ADD COLUMN note TEXT NOT NULL DEFAULT ''",))
+    later = sqlite.Schema(table.SCHEMA.application_id, migrations)
     monkeypatch.setattr(stored, "SCHEMA", later)
     with stored.reading(path) as database, database.reading() as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 2

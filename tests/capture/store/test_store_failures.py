@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from capture import snapshot_table, sqlite, stored
 from capture.file_lock import FileLock
-from capture.snapshot_choice import EVERYTHING
-from capture.storage_error import StorageError
-from capture.store_answers import Stored
-from capture.store_files import files_set_aside
+from capture.store import sqlite, stored, table
+from capture.store.answers import Stored
+from capture.store.choice import EVERYTHING
+from capture.store.error import StorageError
+from capture.store.files import files_set_aside
 
 PLAN_BYTES = 32
 
@@ -189,7 +189,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(path, open_store, put
     put(store, snapshot)
     assert store.close()
     broken = ("ALTER TABLE snapshot ADD COLUMN note TEXT", "ALTER TABLE nowhere ADD COLUMN x")
-    later = sqlite.Schema(snapshot_table.SCHEMA.application_id, (*snapshot_table.SCHEMA.migrations, broken))
+    later = sqlite.Schema(table.SCHEMA.application_id, (*table.SCHEMA.migrations, broken))
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         sqlite.open_for_writing(path, later)
     assert read(stored.get, snapshot.id) == snapshot

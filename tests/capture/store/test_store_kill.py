@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from capture import stored
+from capture.store import stored
 
 KILLS = int(os.environ.get("STORE_KILLS", "20"))
 KILLS_OF_A_STORE = 20  # then a new one: each check reads all of it

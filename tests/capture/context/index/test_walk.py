@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capture.context.index.messages import IndexLimits
 from capture.context.index.walk import WorkspaceFiles
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 
 FOLDERS = ("", "src", "src/deep", "build", "tests")
 NAMES = ("a.py", "b.py", "key.py", "#a.py", "c d.py")

@@ -12,7 +12,7 @@ from capture.context.index.messages import IndexLimits
 from capture.context.index.open_texts import OpenTexts
 from capture.context.index.walk import WorkspaceFiles
 from capture.context.index.workspace import WorkspaceIndex
-from capture.exclude import PathGate
+from capture.gate.exclude import PathGate
 
 
 class Opened:

@@ -1,0 +1,1 @@
+"""Snapshots on disk: one SQLite file, one writer, nothing announced before it is durable."""
