@@ -2,8 +2,9 @@
 
 Types sessions into a real window of the daemon, message by message, with the embedded student in the same process and
 thread. Between keys it rests as a person does, so caches are as cold as in life. Pipes and their processes are left
-out; their messages are encoded and decoded all the same. Prints median and 99th percentile of each stage over the keys
-that the model answered, and one JSON object as the last line.
+out; their messages are encoded and decoded all the same. With ``--capture`` there is consent: every prediction opens a
+snapshot, which settles into a store in a temporary folder as it would in the user's. Prints median and 99th percentile
+of each stage over the keys that the model answered, and one JSON object as the last line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import statistics
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -22,8 +24,11 @@ import orjson
 
 from bench.session import Session as TypingSession
 from bench.session import read_sessions
+from capture.consent.book import ConsentBook
+from capture.consent.policy import PolicyFile
 from capture.editing.positions import Position
 from capture.inputs import PredictionInputs
+from capture.store.store import Store
 from daemon.engine.abort import AbortFlag
 from daemon.engine.api import EngineState
 from daemon.engine.decoder import Decoded, DecodeRequest
@@ -38,7 +43,9 @@ from daemon.prompts.registry import choose_format
 from daemon.registry import EMBEDDED_PATH
 from daemon.scheduler import Scheduler
 from daemon.services import Services
+from daemon.settings import Settings
 from daemon.settings_store import SettingsStore
+from daemon.snapshot_keeper import SnapshotKeeper
 from daemon.status import StatusBoard
 
 if TYPE_CHECKING:
@@ -51,7 +58,6 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 0.1  # between keys
 TURNS_OF_A_PIPE = 8  # of the event loop, which others have while a message is on its way
-ROOT_URI = "file:///home/person/project"
 STAGES = {
     "change": "the change taken in, and what was said earlier held against it",
     "ask": "from there to the engine: the inputs",
@@ -193,7 +199,9 @@ class Sent(Outgoing):
 class Window:
     """One window of the daemon without its pipes."""
 
-    def __init__(self, engine: NearEngine, clock: Clock, session: TypingSession) -> None:
+    def __init__(
+        self, engine: NearEngine, clock: Clock, session: TypingSession, root: Path, keeper: SnapshotKeeper | None
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._typed = session
@@ -201,15 +209,16 @@ class Window:
         self._frames = FrameParser()
         self._scheduler = Scheduler(engine, status=(status := StatusBoard()))
         settings = SettingsStore(Path("settings.toml"))  # never read: the defaults
-        self._session = Session(Services(self._scheduler, settings, status), self._sent)
-        self._uri = f"{ROOT_URI}/{session.header.path}"
+        self._session = Session(Services(self._scheduler, settings, status, keeper=keeper), self._sent)
+        self._root_uri = root.as_uri()
+        self._uri = f"{self._root_uri}/{session.header.path}"
         self._version = 1
         self._last_id = 0
 
     async def open(self) -> None:
         """Open the document and ask once, so that the daemon expects questions."""
         header = self._typed.header
-        folders = [{"uri": ROOT_URI, "name": "project"}]
+        folders = [{"uri": self._root_uri, "name": "project"}]
         await self._ask("initialize", {"processId": None, "capabilities": {}, "workspaceFolders": folders})
         item = {"uri": self._uri, "languageId": header.language_id, "version": 1, "text": header.text}
         self._receive({"method": "textDocument/didOpen", "params": {"textDocument": item}})
@@ -259,20 +268,32 @@ class Window:
         return "textDocument/copilotInlineEdit", {"textDocument": identifier, "position": position}
 
 
-async def measure(sessions: Sequence[TypingSession]) -> list[dict[str, float]]:
-    """The stages of every key the model answered."""
+async def measure(sessions: Sequence[TypingSession], root: Path, *, capture: bool) -> list[dict[str, float]]:
+    """The stages of every key the model answered; ``root`` is an empty folder."""
     clock = Clock()
+    keeper = keeper_in(root) if capture else None
     engine = NearEngine(clock)
     keys: list[dict[str, float]] = []
     for session in sessions:
-        window = Window(engine, clock, session)
+        window = Window(engine, clock, session, root / "project", keeper)
         await window.open()
         for keystroke in session.keystrokes:
             spent_ms = await window.press(keystroke)
             if spent_ms is not None:
                 keys.append(spent_ms)
         await window.close()
+    if keeper is not None:
+        await keeper.close()
+        print(f"snapshots: {orjson.dumps(keeper.status()['counts']).decode()}")
     return keys
+
+
+def keeper_in(root: Path) -> SnapshotKeeper:
+    """One that has consent for the project in ``root`` and a store beside it."""
+    (root / "project").mkdir()
+    book = ConsentBook(root / "consent.json", PolicyFile(root / "policy.toml"))
+    book.grant(str(root / "project"), "local")
+    return SnapshotKeeper(Store(root / "snapshots.sqlite3"), book, Settings)
 
 
 def warn(line: str) -> None:
@@ -285,10 +306,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sessions", nargs="*", default=["python_basket"], help="names; python_basket unless given")
     parser.add_argument("--keys", type=int, help="of each session, all of them unless given")
+    parser.add_argument("--capture", action="store_true", help="with consent, so that snapshots are made")
     options = parser.parse_args()
-    sessions = read_sessions(options.sessions)
-    keys = asyncio.run(measure([session.first(options.keys) if options.keys else session for session in sessions]))
-    result: dict[str, Any] = {"bench": "keystroke_path", "keys": len(keys), "idle_seconds": IDLE_SECONDS}
+    sessions = [session.first(options.keys) if options.keys else session for session in read_sessions(options.sessions)]
+    with tempfile.TemporaryDirectory() as folder:
+        keys = asyncio.run(measure(sessions, Path(folder), capture=options.capture))
+    result: dict[str, Any] = {
+        "bench": "keystroke_path",
+        "keys": len(keys),
+        "capture": options.capture,
+        "idle_seconds": IDLE_SECONDS,
+    }
     for stage, meaning in STAGES.items():
         spent = [key.get(stage, 0.0) for key in keys]
         if stage == SUM:

@@ -37,8 +37,9 @@ class Rereading(Generic[Value]):
     def current(self) -> Value:
         """The value of the file as it is now: one ``stat`` while nothing changes."""
         stamp, changed_nanoseconds = _stamp(self.path)
-        if self._known is not None and self._known[0] == stamp:
-            return self._known[1]
+        known = self._known  # once: another thread may read the file anew meanwhile
+        if known is not None and known[0] == stamp:
+            return known[1]
         value = self._read(self.path)
         is_young = self._clock_nanoseconds() - changed_nanoseconds < YOUNG_NANOSECONDS
         self._known = None if is_young else (stamp, value)

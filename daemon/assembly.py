@@ -10,13 +10,18 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capture.store.store import Store
+from capture.store.writer import MEBIBYTE, Limits
 from daemon import paths
+from daemon.consents import consent_book
 from daemon.engine.client import EngineClient
 from daemon.model_engine import ModelEngine
 from daemon.scheduler import Scheduler
 from daemon.services import Services
 from daemon.settings_store import SettingsStore
+from daemon.snapshot_keeper import SnapshotKeeper
 from daemon.status import StatusBoard
+from daemon.symbol_indexes import SymbolIndexes
 from daemon.tuning.record import with_tuning
 
 if TYPE_CHECKING:
@@ -29,6 +34,8 @@ class Parts:
 
     services: Services
     engine: ModelEngine
+    indexes: SymbolIndexes
+    keeper: SnapshotKeeper
 
     @property
     def settings(self) -> SettingsStore:
@@ -41,7 +48,10 @@ class Parts:
         return self.services.status
 
     async def close(self) -> None:
-        """End the worker and free the model."""
+        """End the workers, free the model, and write what is to be kept."""
+        await self.keeper.close()
+        await self.indexes.close()
+        await self.services.ignored.close()
         await self.services.scheduler.close()
 
 
@@ -53,7 +63,8 @@ def read_startup_settings() -> SettingsStore:
 
 
 def build_parts(settings: SettingsStore, chosen: Settings | None = None) -> Parts:
-    """Everything a session needs. Starts nothing: the model loads with the first prediction.
+    """Everything a session needs. Starts nothing: the model loads with the first prediction, an index with the first
+    document of a workspace, and no store is made before the first snapshot is kept.
 
     ``chosen`` names the model to begin with, where it is not the one of ``settings``.
     """
@@ -64,4 +75,13 @@ def build_parts(settings: SettingsStore, chosen: Settings | None = None) -> Part
     settings.subscribe(engine.follow)
     status = StatusBoard()
     scheduler = Scheduler(engine, status=status, unload_after_seconds=lambda: settings.current.unload_after_seconds)
-    return Parts(Services(scheduler=scheduler, settings=settings, status=status), engine)
+    indexes = SymbolIndexes(
+        logging.getLogger("daemon.index"),
+        exclude=lambda: settings.current.exclude,
+        enabled=lambda: settings.current.symbol_index,
+    )
+    settings.subscribe(lambda _: indexes.follow_settings())
+    store = Store(paths.snapshots_path(), limits=Limits(cap_bytes=settings.current.snapshots_max_mebibytes * MEBIBYTE))
+    keeper = SnapshotKeeper(store, consent_book(), lambda: settings.current)
+    services = Services(scheduler=scheduler, settings=settings, status=status, indexes=indexes, keeper=keeper)
+    return Parts(services, engine, indexes, keeper)

@@ -52,6 +52,10 @@ class NotRecorded(ForetypeError):
     """A typing session cannot be recorded, or its file not written."""
 
 
+class SnapshotsRefused(ForetypeError):
+    """The snapshot store, or a snapshot in it, cannot be used."""
+
+
 class HubUnreachable(ForetypeError):
     """No hub answers, or it could not start."""
 

@@ -132,6 +132,8 @@ class Hub:
                 "model": settings.current.model,
             },
             "predictions": self._parts.status.snapshot(),
+            "indexes": self._parts.indexes.describe(),
+            "capture": self._parts.keeper.status(),
         }
 
     def pause(self) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOG_LEVELS = ("debug", "info", "warning", "error")
 EAGERNESS = ("quiet", "normal", "eager")  # what each lets through: daemon/suppress.py
 WORK_AHEAD = ("off", "accepted", "keys")  # each does what the one before does, and more: daemon/lsp/work_ahead.py
+SECRETS = ("drop", "mask")  # what becomes of a snapshot that holds one
+MAX_SETTLE_SECONDS = 300  # a snapshot that is older is dropped: capture/settling/settling.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Settings:
     disabled_languages: tuple[str, ...] = ()  # LSP language ids
     disabled_folders: tuple[str, ...] = ()  # absolute paths; everything under them
     exclude: tuple[str, ...] = ()  # gitignore-style globs, merged with the built-in secret globs
+    symbol_index: bool = True  # definitions from an index of the workspace, in memory
+    settle_seconds: float = 10.0  # without an edit in its region, until a snapshot is settled
+    open_source_only: bool = False  # capture only where a licence at the root of the workspace is recognised
+    secrets: str = "drop"  # one of SECRETS
+    snapshots_max_mebibytes: int = 256  # on the disk; then the oldest go
     max_file_bytes: int = 2 * 1024 * 1024
     max_line_characters: int = 10_000
     unload_after_seconds: float = 600.0  # idle time before the model leaves memory
@@ -80,6 +87,13 @@ def _number(low: float, high: float, unit: str) -> _Kind:
     )
 
 
+def _between(low: float, high: float, unit: str) -> _Kind:
+    return _Kind(
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low < value < high,
+        f"a number{unit} more than {low:g} and less than {high:g}",
+    )
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
 
@@ -99,10 +113,11 @@ def _is_globs(value: Any) -> bool:
 
 
 _TEXTS = _Kind(_is_texts, "a list of texts that are not empty")
+_TRUTH = _Kind(lambda value: isinstance(value, bool), "true or false")
 _WEEK_SECONDS = 7 * 24 * 3600
 
 KINDS: Mapping[str, _Kind] = {
-    "enabled": _Kind(lambda value: isinstance(value, bool), "true or false"),
+    "enabled": _TRUTH,
     "model": _Kind(lambda value: isinstance(value, str) and value != "", "a text that is not empty"),
     "prompt_format": _Kind(lambda value: isinstance(value, str), "a text"),
     "gpu_layers": _whole(-1, 1000),
@@ -114,6 +129,11 @@ KINDS: Mapping[str, _Kind] = {
     "disabled_languages": _TEXTS,
     "disabled_folders": _Kind(_is_folders, "a list of absolute paths (a leading ~ is your home)"),
     "exclude": _Kind(_is_globs, "a list of valid gitignore-style globs"),
+    "symbol_index": _TRUTH,
+    "settle_seconds": _between(0, MAX_SETTLE_SECONDS, " of seconds"),
+    "open_source_only": _TRUTH,
+    "secrets": _Kind(lambda value: value in SECRETS, "one of " + ", ".join(SECRETS)),
+    "snapshots_max_mebibytes": _whole(1, 1 << 20),
     "max_file_bytes": _whole(0, 1 << 30),
     "max_line_characters": _whole(1, 1 << 30),
     "unload_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capture.whole_file import write_whole
 from daemon.errors import SettingsError
 from daemon.settings import Settings, line_of_key, parse_settings, statements
-from daemon.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -125,6 +125,7 @@ class StatusBoard:
         self._sessions: dict[str, SessionEntry] = {}
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
         self._describe_model: Callable[[], dict[str, Any]] = dict
+        self._describe_sessions: dict[str, Callable[[], dict[str, Any]]] = {}
 
     def open_session(self, session_id: str, editor: str = "") -> None:
         """Start an entry, or rename the editor of an existing one."""
@@ -133,6 +134,11 @@ class StatusBoard:
     def close_session(self, session_id: str) -> None:
         """Forget a session; the hub's totals stay."""
         self._sessions.pop(session_id, None)
+        self._describe_sessions.pop(session_id, None)
+
+    def follow_session(self, session_id: str, describe: Callable[[], dict[str, Any]]) -> None:
+        """Ask ``describe`` for what else is to be shown of a session whenever a snapshot is taken."""
+        self._describe_sessions[session_id] = describe
 
     def reason(self, session_id: str, reason: str, file: str = "") -> None:
         """Record why the last request of a session got nothing; an empty reason means it got a prediction."""
@@ -191,7 +197,10 @@ class StatusBoard:
             "counts": asdict(self.counts),
             "work": self.work.to_json(),
             "latency_ms": self._percentiles(),
-            "sessions": {session_id: entry.to_json() for session_id, entry in self._sessions.items()},
+            "sessions": {
+                session_id: {**entry.to_json(), **self._describe_sessions.get(session_id, dict)()}
+                for session_id, entry in self._sessions.items()
+            },
         }
 
     def _percentiles(self) -> dict[str, float] | None:

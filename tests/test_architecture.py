@@ -55,6 +55,20 @@ def test_foreign_libraries_stay_in_their_room(path: Path) -> None:
         assert allowed is None or relative(path).startswith(allowed), f"{name} belongs into {allowed}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_every_parse_is_bounded(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "tree_sitter"
+        for alias in node.names
+    }
+    assert "Parser" not in names or relative(path) == "capture/parsing.py", (
+        "a few bytes keep some grammars busy for ever"
+    )
+
+
 @pytest.mark.parametrize("name", HUB_SIDE_OF_THE_ENGINE)
 def test_the_hub_never_loads_llama_cpp(name: str) -> None:
     roots = {imported.split(".")[0] for imported in imports_of(ROOT / "daemon" / "engine" / name)}

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from capture.durable_file import replace_durably
 from capture.rereading import Rereading
+from capture.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -208,7 +208,7 @@ class ConsentBook:
         records: list[dict[str, Any]] = [asdict(consent) for consent in consents]
         records += [{"root": root, "scope": _TAKEN_BACK} for root in exempt]
         records.sort(key=lambda record: record["root"])
-        replace_durably(self.path, json.dumps({"format": FORMAT, "workspaces": records}, indent=2) + "\n")
+        write_whole(self.path, json.dumps({"format": FORMAT, "workspaces": records}, indent=2) + "\n", durably=True)
 
 
 def _read(path: Path) -> _Known:

@@ -20,7 +20,7 @@ from capture.context.git_output import git_output
 from capture.context.related import Candidate, Group, first_rows_within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 # Commits and neighbours as in Zed (`crates/edit_prediction_context/src/editable_context.rs` at zed 09adbb01).
 MAX_COMMITS = 5000
@@ -101,11 +101,11 @@ class CoChange:
         names = history.together_with(prefix + name)[:MAX_LOOKED_FOR]
         return await asyncio.to_thread(_present, repository, names)
 
-    async def candidates(self, path: str, *, wanted: Callable[[str], bool]) -> tuple[Candidate, ...]:
+    async def candidates(self, path: str, *, wanted: Callable[[str], Awaitable[bool]]) -> tuple[Candidate, ...]:
         """How the first of the neighbours begin that are ``wanted``, by their absolute paths, and can be read."""
         found: list[Candidate] = []
         for rank, neighbour in enumerate(await self.neighbours(path)):
-            text = await asyncio.to_thread(first_rows, neighbour) if wanted(neighbour.path) else ""
+            text = await asyncio.to_thread(first_rows, neighbour) if await wanted(neighbour.path) else ""
             if text:
                 found.append(Candidate(Group.CHANGES_TOGETHER, rank, neighbour.path, 0, text, "git_log"))
             if len(found) == MAX_SHOWN:

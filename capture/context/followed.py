@@ -48,6 +48,8 @@ class Followed:
     shown: tuple[RelatedFile, ...] = ()
     is_of_place: bool = False  # whether ``chosen`` was chosen for the place
     given: tuple[RelatedFile, ...] = ()  # what of the place's choices a prediction had
+    typed_since: float | None = None  # when typing began where the cursor came to; None after a pause
+    has_more: bool = False  # something became known since then that may be worth showing
     verdicts: dict[int, tuple[int, bool]] = field(default_factory=dict)  # by file: version looked at, whether it holds
 
     @property
@@ -57,6 +59,10 @@ class Followed:
             name: next((of_source[index] for index in sorted(of_source) if of_source[index]), ())
             for name, of_source in self.answers.items()
         }
+
+    def is_far_from(self, cursor: Position) -> bool:
+        """Whether nobody gets from where the cursor is to ``cursor`` by typing."""
+        return self.cursor is None or abs(cursor.line - self.cursor.line) > ROWS_AROUND_CURSOR
 
     def left_its_rows(self, cursor: Position) -> bool:
         """Whether the cursor is too far from where the place is for what was chosen there."""
@@ -82,12 +88,11 @@ class Followed:
         """Whether the excerpts of ``file`` still say what stands in ``document``; None: nobody has it open."""
         if document is None:
             return True
+        if document is self.document:  # it may be supposed to have another text for a moment, under the same version
+            return _holds_in(document, file)
         verdict = self.verdicts.get(id(file))
         if verdict is None or verdict[0] != document.version:
-            verdict = self.verdicts[id(file)] = (
-                document.version,
-                all(stands_in(document, excerpt.row_range.start, excerpt.text) for excerpt in file.excerpts),
-            )
+            verdict = self.verdicts[id(file)] = (document.version, _holds_in(document, file))
         return verdict[1]
 
 
@@ -95,3 +100,7 @@ def stands_in(document: Document, start_row: int, text: str) -> bool:
     r"""Whether the rows of ``document`` from ``start_row`` on are ``text``, whatever their terminators."""
     rows = document.rows(start_row, start_row + text.count("\n"))
     return "".join(content_of(row) + "\n" for row in rows) == text
+
+
+def _holds_in(document: Document, file: RelatedFile) -> bool:
+    return all(stands_in(document, excerpt.row_range.start, excerpt.text) for excerpt in file.excerpts)

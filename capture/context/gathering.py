@@ -4,8 +4,9 @@ The session says what is open, where the cursor is and what changed; ``related``
 waits for nothing. A gathering follows such news after a short pause: it reads the names near the cursor, asks the
 sources of definitions about them and chooses what is shown (``related.choose``), once more with each answer.
 
-What was given to a prediction stays, in its place, until the cursor leaves its rows. Knows nothing of prompts, nor of
-how a source finds anything.
+What was given to a prediction stays, in its place, until the cursor leaves its rows; and what becomes known while
+somebody types joins once they pause or jump, or have typed for long: it moves all that a prompt has behind it, which is
+read anew then. Knows nothing of prompts, nor of how a source finds anything.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from capture.context.syntax_tree import SyntaxTree
 from capture.editing.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from capture.context.definitions import Definition, DefinitionSource
     from capture.editing.document import Document
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.1  # Zed's before it looks for definitions: most keys have passed by then
 # Between two keys of somebody who types, nearly everything is a syntax error.
 QUIET_SECONDS = 0.5
+MOST_HELD_SECONDS = 2.0  # somebody who types on and on has one slow key in so long, and then what they need
 
 
 class Context:
@@ -44,7 +46,8 @@ class Context:
     ``sources`` are asked all at once; of two that know a name the first counts. Two gates stand before a file, both
     asked by its absolute path. ``predicted_in``: whether it may be seen at all, asked with every ``related``, so it
     must be quick. ``shown_elsewhere``: whether it may also be shown beside others, asked whenever something is chosen,
-    in the background. ``displayed`` makes the path that models see.
+    in the background; where its answer has to be found out first, ``find_out`` waits for it, and ``reconsider`` is to be
+    called after it changed. ``displayed`` makes the path that models see.
 
     ``on_change`` hears the uri of a document with other related files than before, ``on_problems`` the uri, the version
     and the syntax errors of a text that rested. ``clock`` gives seconds that never go backwards.
@@ -57,6 +60,7 @@ class Context:
         predicted_in: Callable[[str], bool],
         shown_elsewhere: Callable[[str], bool],
         displayed: Callable[[str], str],
+        find_out: Callable[[str], Awaitable[bool]] | None = None,
         co_change: CoChange | None = None,
         on_change: Callable[[str], None] | None = None,
         on_problems: Callable[[str, int, tuple[SyntaxProblem, ...]], None] | None = None,
@@ -67,16 +71,19 @@ class Context:
         self._predicted_in = predicted_in
         self._shown_elsewhere = shown_elsewhere
         self._displayed = displayed
+        self._find_out = find_out
         self._co_change = co_change
         self._on_change = on_change
         self._on_problems = on_problems
         self._pause_seconds = pause_seconds
         self._quiet_seconds = quiet_seconds
+        self._clock = clock
         self._askers = [Asker(source, partial(self._take, index), clock) for index, source in enumerate(sources)]
         self._followed: dict[str, Followed] = {}
         self._documents: dict[str, Document] = {}  # the open ones, by path
         self._recent = RecentFiles()
         self._places = 0
+        self._at = ""  # the uri of the document somebody works in
         self._due = ""  # the uri of the next gathering
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
@@ -109,21 +116,32 @@ class Context:
             self._recent.closed(followed.path)
         if self._looked_at == uri:
             self._looked_at = ""
+        if self._at == uri:
+            self._at = ""
 
     def viewed(self, uri: str, cursor: Position) -> None:
         """The cursor is there."""
-        self._moved(uri, cursor, self._recent.viewed)
+        self._moved(uri, cursor, is_edit=False)
 
     def edited(self, uri: str, cursor: Position) -> None:
         """The text changed, and the cursor most likely is there."""
-        self._moved(uri, cursor, self._recent.edited)
+        self._moved(uri, cursor, is_edit=True)
 
     def knows_more(self, source: DefinitionSource, uri: str) -> None:
         """``source`` has something new to say about the document at ``uri``."""
         for asker in self._askers:
             if asker.asks(source):
                 asker.forget()
-        self._gather_soon(uri)
+        if uri == self._at:  # of any other it is found out once somebody turns to it
+            self._gather_soon(uri)
+
+    def reconsider(self) -> None:
+        """Other files than before may be shown; those that may no longer are gone at once."""
+        for followed in self._followed.values():
+            if followed.typed_since is not None:
+                self._show(followed, tuple(file for file in followed.chosen if self._shown_elsewhere(file.path)))
+            if followed.is_of_place:
+                self._choose(followed)
 
     async def close(self) -> None:
         """End all that is under way and wait for its end."""
@@ -138,18 +156,24 @@ class Context:
         if self._looking:
             await asyncio.wait(self._looking)
 
-    def _moved(self, uri: str, cursor: Position, note: Callable[[str, int, Document], None]) -> None:
+    def _moved(self, uri: str, cursor: Position, *, is_edit: bool) -> None:
         followed = self._followed.get(uri)
         if followed is None:
             return
+        has_jumped = uri != self._at or followed.is_far_from(cursor)
+        self._at = uri
+        if has_jumped:
+            followed.typed_since = None
+        elif is_edit and followed.typed_since is None:
+            followed.typed_since = self._clock()
         followed.cursor = cursor
+        note = self._recent.edited if is_edit else self._recent.viewed
         note(followed.path, cursor.line, followed.document)
         self._gather_soon(uri)
-        if self._on_problems is not None and followed.examined != (followed.document.version, cursor.line):
+        if is_edit or followed.examined != (followed.document.version, cursor.line):
             if self._resting is not None:
                 self._resting.cancel()
-            loop = asyncio.get_running_loop()
-            self._resting = loop.call_later(self._quiet_seconds, self._examine, followed, self._on_problems)
+            self._resting = asyncio.get_running_loop().call_later(self._quiet_seconds, self._rest, followed)
 
     def _gather_soon(self, uri: str) -> None:
         self._due = uri
@@ -170,19 +194,28 @@ class Context:
         identifiers = identifiers_near(parsed, cursor)
         followed.name(identifiers)
         self._look_for_neighbours(followed)
-        if followed.is_of_place or not followed.chosen or not self._askers or not identifiers:
+        is_to_choose = followed.is_of_place or followed.has_more
+        if is_to_choose or not followed.chosen or not self._askers or not identifiers:
             self._choose(followed)
         for asker in self._askers:
             asker.ask(Question(followed.uri, followed.path, followed.place, identifiers))
 
-    def _examine(self, followed: Followed, tell: Callable[[str, int, tuple[SyntaxProblem, ...]], None]) -> None:
-        """Look for the syntax errors of a text that rests."""
-        if self._followed.get(followed.uri) is not followed or not self._predicted_in(followed.path):
+    def _rest(self, followed: Followed) -> None:
+        """Nobody has typed for a while: what was not worth a delay is shown, and syntax errors are looked for."""
+        if self._followed.get(followed.uri) is not followed:
+            return
+        followed.typed_since = None
+        if followed.has_more:
+            self._choose(followed)
+        if self._on_problems is None or not self._predicted_in(followed.path):
             return
         document = followed.document
         cursor = document.clamp(followed.cursor or Position(0, 0))
+        if followed.examined == (document.version, cursor.line):
+            return
         followed.examined = (document.version, cursor.line)
-        tell(followed.uri, document.version, syntax_problems(followed.tree.around(document, cursor.line), cursor))
+        problems = syntax_problems(followed.tree.around(document, cursor.line), cursor)
+        self._on_problems(followed.uri, document.version, problems)
 
     def _take(self, index: int, asked: Question, found: Found) -> set[str]:
         """The source of that index answered; gives the names of which nothing more is to be expected."""
@@ -199,6 +232,13 @@ class Context:
         return answered
 
     def _choose(self, followed: Followed) -> None:
+        """Choose what is shown; where somebody is typing, once they pause or have typed long enough."""
+        if followed.typed_since is not None:
+            followed.has_more = self._clock() - followed.typed_since < MOST_HELD_SECONDS
+            if followed.has_more:
+                return
+            followed.typed_since = self._clock()
+        followed.has_more = False
         candidates = [
             *definition_candidates(followed.names, followed.definitions),
             *self._recent.candidates(without=followed.path),
@@ -208,6 +248,9 @@ class Context:
         kept = tuple(file for file in given if self._holds(followed, file))
         chosen = choose(candidates, allowed=self._may_be_shown, kept=kept, visible=(followed.path, followed.visible))
         followed.is_of_place = True
+        self._show(followed, chosen)
+
+    def _show(self, followed: Followed, chosen: tuple[RelatedFile, ...]) -> None:
         if chosen == followed.chosen:
             return
         followed.chosen = chosen
@@ -237,9 +280,12 @@ class Context:
         task.add_done_callback(self._looking.discard)
 
     async def _find_neighbours(self, co_change: CoChange, followed: Followed) -> None:
-        # What is open is among the recent files, as the editor has it.
-        followed.neighbours = await co_change.candidates(
-            followed.path, wanted=lambda path: path not in self._documents and self._may_be_shown(path)
-        )
+        followed.neighbours = await co_change.candidates(followed.path, wanted=self._is_wanted)
         if followed.is_of_place and self._followed.get(followed.uri) is followed:
             self._choose(followed)
+
+    async def _is_wanted(self, path: str) -> bool:
+        """Whether a neighbour may be shown; what is open is among the recent files, as the editor has it."""
+        if path in self._documents or not self._predicted_in(path):
+            return False
+        return self._shown_elsewhere(path) if self._find_out is None else await self._find_out(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from capture.context.definitions import Identifier
 from capture.editing.positions import Position, index_at_utf16, utf8_length, utf16_length
+from capture.parsing import nodes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,31 +74,31 @@ def _names(parsed: ParsedRows, root: Node, cursor: Position, cursor_bytes: int) 
 
 def _headers(root: Node, cursor_bytes: int) -> Iterator[tuple[int, int]]:
     """What stands before the bodies of the items that hold the cursor, innermost first."""
-    node = root.descendant_for_byte_range(cursor_bytes, cursor_bytes)
-    while node is not None:
+    for node in nodes_at(root, cursor_bytes):
         if node.type.endswith(_ITEM_ENDINGS) or (node.is_named and node.type in _ITEM_KINDS):
             body = node.child_by_field_name("body")
             if body is not None:
                 yield node.start_byte, min(body.start_byte, node.start_byte + MAX_HEADER_BYTES)
-        node = node.parent
 
 
 def _name_nodes(root: Node, start_bytes: int, end_bytes: int) -> Iterator[Node]:
-    pending = [root]
+    pending: list[tuple[Node, Node | None]] = [(root, None)]
     while pending:
-        node = pending.pop()
+        node, parent = pending.pop()
         if node.child_count:
             pending += [
-                child for child in node.children if child.end_byte > start_bytes and child.start_byte < end_bytes
+                (child, node)
+                for child in node.children
+                if child.end_byte > start_bytes and child.start_byte < end_bytes
             ]
-        elif node.is_named and not node.is_missing and _is_name(node):
+        elif node.is_named and not node.is_missing and _is_name(node, parent):
             yield node
 
 
-def _is_name(node: Node) -> bool:
+def _is_name(node: Node, parent: Node | None) -> bool:
     kind = node.type
     if kind == "word":
-        return node.parent is not None and node.parent.type in _WORDS_THAT_NAME
+        return parent is not None and parent.type in _WORDS_THAT_NAME
     return "identifier" in kind or kind in _NAME_KINDS
 
 

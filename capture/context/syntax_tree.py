@@ -1,8 +1,8 @@
 r"""The rows around a cursor with their syntax tree, parsed again in proportion to what changed.
 
 A small text is parsed whole, so that every enclosing item is seen; of a larger one only the cursor excerpt. Rows are
-joined by ``\n`` whatever terminators they have. A text without a grammar has rows and no tree. Knows nothing of what
-the tree is used for.
+joined by ``\n`` whatever terminators they have. A text without a grammar, or that takes too long to parse, has rows and
+no tree. Knows nothing of what the tree is used for.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from capture.editing.excerpt import BYTES_PER_TOKEN, CURSOR_EXCERPT_TOKENS, cursor_excerpt_rows, line_tokens
 from capture.editing.positions import Position, content_of, index_at_utf8, utf8_length, utf16_length
-from capture.editing.syntax import _parser
+from capture.editing.syntax import parser_of
 from capture.inputs import Span
+from capture.parsing import BETWEEN_KEYS_SECONDS, Patience, TakesTooLong
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
@@ -28,7 +29,8 @@ MAX_WHOLE_BYTES = 64 * 1024
 class ParsedRows:
     """Rows of a text from ``first_row`` on, without terminators.
 
-    ``source`` is their text, ``root`` its tree, None without a grammar; ``is_whole`` says that no row is left out.
+    ``source`` is their text, ``root`` its tree, None without a grammar or where that took too long; ``is_whole`` says
+    that no row is left out.
     """
 
     first_row: int
@@ -53,8 +55,9 @@ class SyntaxTree:
     """Follows the tree of one document. ``language_id`` is LSP's; one without a grammar gives no tree."""
 
     def __init__(self, language_id: str) -> None:
-        self._parser = _parser(language_id)
-        self._source = b""
+        self._parser = parser_of(language_id)
+        self._patience = Patience()
+        self._source: bytes | None = None  # that was parsed last, or given up
         self._tree: Tree | None = None
 
     def around(self, document: Document, cursor_row: int) -> ParsedRows:
@@ -67,15 +70,23 @@ class SyntaxTree:
         return ParsedRows(rows.start, contents, source, self._root(source), is_whole)
 
     def _root(self, source: bytes) -> Node | None:
+        if source != self._source:
+            self._tree = self._parse(source) if self._patience.may_try() else None
+            self._source = source
+        return None if self._tree is None else self._tree.root_node
+
+    def _parse(self, source: bytes) -> Tree | None:
         if self._parser is None:
             return None
-        if self._tree is None:
-            self._tree = self._parser.parse(source)
-        elif source != self._source:
+        if self._tree is not None and self._source is not None:
             _tell_edit(self._tree, self._source, source)
-            self._tree = self._parser.parse(source, self._tree)
-        self._source = source
-        return self._tree.root_node
+        try:
+            tree = self._parser.parse(source, self._tree, limit_seconds=BETWEEN_KEYS_SECONDS)
+        except TakesTooLong:
+            self._patience.took_too_long()
+            return None
+        self._patience.succeeded()
+        return tree
 
 
 def visible_rows(document: Document, cursor_row: int) -> Span:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from capture.editing.document import AppliedEdit, Document
 from capture.editing.excerpt import (
@@ -62,16 +62,27 @@ class _OpenFile:
     last_change: _LastChange | None = None
 
 
+class EditObserver(Protocol):
+    """Who is told of each change of a text at the moment it is made, before the next is."""
+
+    def edited(self, document: Document, path: str, edit: AppliedEdit) -> None:
+        """The document has just applied ``edit``; ``path`` is the one to display."""
+
+    def predicted(self, document: Document) -> None:
+        """The document's latest changes did what was predicted."""
+
+
 class EditingState:
     """Owner of one session's documents and history. Not thread-safe.
 
-    ``clock`` gives seconds that never go backwards. A uri is an opaque key. Methods that take a uri raise
-    KeyError when it is not open.
+    ``clock`` gives seconds that never go backwards; ``observer`` hears of every change. A uri is an opaque key. Methods
+    that take a uri raise KeyError when it is not open.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], observer: EditObserver | None = None) -> None:
         self._files: dict[str, _OpenFile] = {}
         self._history = History(clock)
+        self._observer = observer
 
     def open(self, uri: str, text: str, *, path: str, version: int = 0, language_id: str = "") -> Document:
         """Start following a text; ``path`` is the one to display. Opening again replaces the text."""
@@ -115,6 +126,8 @@ class EditingState:
         def record(edit: AppliedEdit) -> None:
             nonlocal whole, count
             self._history.record(document, file.path, edit)
+            if self._observer is not None:
+                self._observer.edited(document, file.path, edit)
             count += 1
             if count <= MAX_CHANGES_OF_AN_ACCEPTANCE:
                 whole = edit if whole is None else compose(whole, edit, document)
@@ -217,6 +230,8 @@ class EditingState:
             return False
         self._history.restore(last.history_before)
         self._history.record(document, file.path, edit, predicted=True)
+        if self._observer is not None:
+            self._observer.predicted(document)
         file.last_change = None
         return True
 

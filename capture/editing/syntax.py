@@ -2,7 +2,8 @@
 
 Only the cursor excerpt is parsed, never the file: the cost is bounded by the excerpt's 24 kB however large
 the file is, and every range is relative to the excerpt as it must be. At the excerpt's edges the parser sees
-broken code and recovers; nodes near the cursor, the ones that matter, come out whole.
+broken code and recovers; nodes near the cursor, the ones that matter, come out whole. What takes too long
+to parse, or is nested too deeply, has no syntax.
 
 A language counts when its official grammar wheel is installed; an unknown language id gives None, never a
 guess by file name.
@@ -14,9 +15,12 @@ import importlib
 from functools import cache
 from typing import Final
 
-from tree_sitter import Language, Parser
+from tree_sitter import Language
 
 from capture.inputs import Span
+from capture.parsing import BETWEEN_KEYS_SECONDS, BoundedParser, TakesTooLong, nodes_at
+
+COUNT_SECONDS = 1.0  # where nobody waits for a key: code of a megabyte takes less
 
 # LSP language id -> (module of the official wheel, name of its language function)
 GRAMMARS: Final[dict[str, tuple[str, str]]] = {
@@ -30,6 +34,8 @@ GRAMMARS: Final[dict[str, tuple[str, str]]] = {
     "c": ("tree_sitter_c", "language"),
     "cpp": ("tree_sitter_cpp", "language"),
     "java": ("tree_sitter_java", "language"),
+    "csharp": ("tree_sitter_c_sharp", "language"),
+    "php": ("tree_sitter_php", "language_php"),
     "ruby": ("tree_sitter_ruby", "language"),
     "shellscript": ("tree_sitter_bash", "language"),
     "sh": ("tree_sitter_bash", "language"),  # Neovim's file type
@@ -43,30 +49,37 @@ GRAMMARS: Final[dict[str, tuple[str, str]]] = {
 def syntax_ranges(language_id: str, excerpt: bytes, cursor_offset: int) -> tuple[Span, ...] | None:
     """Byte ranges of the nodes that contain the cursor, innermost first, without repetition.
 
-    None where the language is unknown or its grammar is not installed.
+    None where the language is unknown, its grammar is not installed, or the text takes too long.
     """
-    parser = _parser(language_id)
+    parser = parser_of(language_id)
     if parser is None:
         return None
-    node = parser.parse(excerpt).root_node.descendant_for_byte_range(cursor_offset, cursor_offset)
+    try:
+        tree = parser.parse(excerpt, limit_seconds=BETWEEN_KEYS_SECONDS)
+    except TakesTooLong:
+        return None
     ranges: list[Span] = []
-    while node is not None:
+    for node in nodes_at(tree.root_node, cursor_offset):
         span = Span(node.start_byte, node.end_byte)
         if not ranges or ranges[-1] != span:
             ranges.append(span)
-        node = node.parent
-    return tuple(ranges)
+    return tuple(ranges) or None
 
 
-def error_count(language_id: str, text: bytes) -> int | None:
+def error_count(language_id: str, text: bytes, *, limit_seconds: float = COUNT_SECONDS) -> int | None:
     """How many ERROR and missing nodes the tree of ``text`` has.
 
-    None where the language is unknown or its grammar is not installed.
+    None where the language is unknown, its grammar is not installed, or the text takes longer than ``limit_seconds``
+    of processor time to parse.
     """
-    parser = _parser(language_id)
+    parser = parser_of(language_id)
     if parser is None:
         return None
-    pending = [parser.parse(text).root_node]
+    try:
+        tree = parser.parse(text, limit_seconds=limit_seconds)
+    except TakesTooLong:
+        return None
+    pending = [tree.root_node]
     count = 0
     while pending:
         node = pending.pop()
@@ -77,7 +90,8 @@ def error_count(language_id: str, text: bytes) -> int | None:
 
 
 @cache
-def _parser(language_id: str) -> Parser | None:
+def parser_of(language_id: str) -> BoundedParser | None:
+    """The parser of a language, None where it is unknown or its grammar is not installed. Not for threads."""
     grammar = GRAMMARS.get(language_id)
     if grammar is None:
         return None
@@ -86,4 +100,4 @@ def _parser(language_id: str) -> Parser | None:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError:
         return None
-    return Parser(Language(getattr(module, function_name)()))
+    return BoundedParser(Language(getattr(module, function_name)()))

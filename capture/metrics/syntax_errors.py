@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from capture.editing.syntax import error_count
+from capture.editing.syntax import COUNT_SECONDS, error_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,12 +48,18 @@ class DiagnosticChange:
     after: DiagnosticCounts
 
 
-def syntax_errors(language_id: str, before: str, after: str) -> SyntaxErrors | None:
-    """Count in both texts; None where the language is unknown or its grammar is not installed.
+def syntax_errors(
+    language_id: str, before: str, after: str, *, limit_seconds: float = COUNT_SECONDS
+) -> SyntaxErrors | None:
+    """Count in both texts; None where the language is unknown, its grammar is not installed, or one takes too long.
+
+    ``limit_seconds`` is for each, of processor time.
 
     A region cut from a file has errors at its edges in both texts: read `SyntaxErrors.added`.
     """
-    errors_before, errors_after = (error_count(language_id, text.encode()) for text in (before, after))
+    errors_before, errors_after = (
+        error_count(language_id, text.encode(), limit_seconds=limit_seconds) for text in (before, after)
+    )
     return None if errors_before is None or errors_after is None else SyntaxErrors(errors_before, errors_after)
 
 

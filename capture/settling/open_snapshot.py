@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from capture.metrics.kept_rate import kept_rate
 from capture.metrics.syntax_errors import syntax_errors
+from capture.parsing import BETWEEN_KEYS_SECONDS
 from capture.settling.followed_region import FollowedRegion
 from capture.snapshot.parts import MAX_REGION_BYTES, PredictionRecord, Region, Repository, span_problem
 from capture.snapshot.snapshot import Outcome, Snapshot, State
@@ -69,9 +70,9 @@ class OpenSnapshot:
     """Owned by `Settling`. Times are seconds of its clock; ``created_at`` is one since the epoch.
 
     ``last_edit_at`` is when its region was last edited, at first when it was opened. ``repository`` is set by whoever
-    finds it out, at any time before the end. ``waiting`` is a newer one about overlapping text, which takes its place
-    if it is accepted; ``mark`` is the moment from which on later events are its own. Raises ValueError, naming the
-    member, for what no snapshot may hold.
+    finds it out, at any time before the end; ``is_over`` then. ``waiting`` is a newer one about overlapping text, which
+    takes its place if it is accepted; ``mark`` is the moment from which on later events are its own. Raises ValueError,
+    naming the member, for what no snapshot may hold.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class OpenSnapshot:
         self.mark = 0
         self.repository: Repository | None = None
         self.waiting: OpenSnapshot | None = None
+        self.is_over = False
         self._outcome: Outcome | None = None
         self._reason = ""
         self._shown_at: float | None = None
@@ -160,7 +162,11 @@ class OpenSnapshot:
             kept_rate=kept_rate(before, predicted or "", text).kept_rate if comparable else None,
             later_events=later_events,
             repository=self.repository,
-            syntax_errors=None if predicted is None else syntax_errors(begun.language_id, before, predicted),
+            syntax_errors=(
+                None
+                if predicted is None
+                else syntax_errors(begun.language_id, before, predicted, limit_seconds=BETWEEN_KEYS_SECONDS)
+            ),
         )
 
     def _after_ms(self, at_seconds: float | None) -> int | None:

@@ -64,6 +64,7 @@ class OpenSnapshots:
         """Gives its number."""
         number = next(self._numbers)
         self._open[number] = snapshot
+        snapshot.is_over = False  # it may have waited beside one that ended
         self._in_document.setdefault(snapshot.document, {})[number] = snapshot
         self._remember(snapshot)
         return number
@@ -78,11 +79,13 @@ class OpenSnapshots:
         """What waits beside an open one is forgotten."""
         if behind.waiting is not None:
             self._by_prediction.pop(behind.waiting.prediction_id, None)
+            behind.waiting.is_over = True
             behind.waiting = None
 
     def remove(self, number: int) -> OpenSnapshot:
         """An open one ends, and what waits beside it is forgotten. Raises KeyError when there is none."""
         snapshot = self._open.pop(number)
+        snapshot.is_over = True
         in_document = self._in_document[snapshot.document]
         del in_document[number]
         if not in_document:

@@ -39,16 +39,16 @@ MAX_AGE_SECONDS = 300.0  # Zed's EDIT_PREDICTION_SETTLED_TTL
 class Settling:
     """Owns one session's open snapshots. ``clock`` counts seconds, ``wall_clock`` since the epoch.
 
-    ``on_final`` gets each finished snapshot, ``on_open`` each one when it is opened (its ``repository`` may be set from
-    then on). ``on_deadline`` is told when, on ``clock``, to call `wake`; a later call replaces an earlier one.
-    ``may_hold`` is asked of each later event whether a snapshot of that workspace (its id) may hold something of that
-    file (its path as displayed). Raises ValueError for ``settle_seconds`` that are not
-    more than 0 and less than MAX_AGE_SECONDS.
+    ``on_final`` gets each finished snapshot and what it was while open, ``on_open`` each one when it is opened (its
+    ``repository`` may be set from then on). ``on_deadline`` is told when, on ``clock``, to call `wake`; a later call
+    replaces an earlier one. ``may_hold`` is asked of each later event whether a snapshot of that workspace (its id) may
+    hold something of that file (its path as displayed). Raises ValueError for ``settle_seconds`` that are not more than
+    0 and less than MAX_AGE_SECONDS.
     """
 
     def __init__(
         self,
-        on_final: Callable[[Snapshot], None],
+        on_final: Callable[[Snapshot, OpenSnapshot], None],
         on_deadline: Callable[[float], None],
         *,
         may_hold: Callable[[str, str], bool],
@@ -238,7 +238,7 @@ class Settling:
             state: State = "settled" if is_quiet else "unsettled"
             text, later_events = snapshot.region.text_in(document), self._events_after(snapshot)
             self._end(number, state)
-            self._on_final(snapshot.finalised(state, text, later_events, now_seconds=now))
+            self._on_final(snapshot.finalised(state, text, later_events, now_seconds=now), snapshot)
 
     def _events_after(self, snapshot: OpenSnapshot) -> tuple[EditEvent, ...]:
         found: list[EditEvent] = []

@@ -47,9 +47,10 @@ class Snapshot:
     """One settled or unsettled moment. Raises ValueError, naming the member, for what is none.
 
     ``created_at`` and ``finalised_at`` are seconds since the epoch, ``shown_after_ms`` and ``decided_after_ms`` count
-    from ``created_at``. ``inputs`` are exactly what the model got. ``kept_rate`` (0 to 1) says how much of the
-    prediction is in the settled text; it and ``syntax_errors`` (of the region, before and after the prediction) are
-    None where there is nothing to compare. ``redactions`` counts what was made unreadable in the texts.
+    from ``created_at``. ``inputs`` are exactly what the model got, less what is left out. ``kept_rate`` (0 to 1) says
+    how much of the prediction is in the settled text; it and ``syntax_errors`` (of the region, before and after the
+    prediction) are None where there is nothing to compare. ``redactions`` counts the texts in which a secret was made
+    unreadable, ``left_out`` the events, related files and diffs that were taken out because of their file.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Snapshot:
     repository: Repository | None = None
     syntax_errors: SyntaxErrors | None = None
     redactions: int = 0
+    left_out: int = 0
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ class Snapshot:
             "repository": None if self.repository is None else self.repository.to_json(),
             "syntax_errors": None if errors is None else {"before": errors.before, "after": errors.after},
             "redactions": self.redactions,
+            "left_out": self.left_out,
         }
 
     @classmethod
@@ -144,6 +147,7 @@ class Snapshot:
                 None if members.null("syntax_errors") else _read_syntax_errors(members.nested("syntax_errors"))
             ),
             redactions=members.whole("redactions"),
+            left_out=members.whole("left_out"),
         )
         members.end()
         return snapshot
@@ -207,7 +211,7 @@ def _place_problems(snapshot: Snapshot) -> Iterator[str]:
     url = snapshot.inputs.repo_url
     if url is not None and url != public_url(url):
         yield "inputs.repo_url holds more than a host and a path; take public_url of it"
-    for member, path in _paths_of(snapshot):
+    for member, path in paths_of(snapshot):
         problem = path_problem(path)
         if problem:
             yield f"{member} {problem}"
@@ -235,8 +239,8 @@ def _region_problems(snapshot: Snapshot) -> Iterator[str]:
         yield "kept_rate must be null where the state is unsettled"
 
 
-def _paths_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Every path it holds, by member."""
+def paths_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Every path a snapshot holds, by member."""
     yield "path", snapshot.path
     yield from input_paths(snapshot.inputs)
     for index, event in enumerate(snapshot.later_events):

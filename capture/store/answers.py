@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RefusalReason = Literal["queue_full", "low_disk", "too_large", "no_json", "busy", "off", "closed"]
+# In the first row those of the store itself; the others are found before a snapshot gets to it, save that consent may
+# also end while it waits there.
+RefusalReason = Literal[
+    "queue_full", "low_disk", "too_large", "no_json", "busy", "off", "closed",
+    "no_consent", "not_open_source", "excluded", "secret", "scan_too_long", "scan_failed", "scanner_broken", "failed",
+]  # fmt: skip
 StoreState = Literal["idle", "open", "off", "closed"]
 
 

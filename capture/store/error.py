@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 StorageReason = Literal[
-    "busy", "cannot_open", "damaged", "disk_full", "foreign", "io_error", "newer", "older", "read_only"
+    "broken_off", "busy", "cannot_open", "damaged", "disk_full", "foreign", "io_error", "newer", "older", "read_only"
 ]
 _EXPLAINED: dict[StorageReason, str] = {
+    "broken_off": "making it broke off, and it has to be opened for writing first",
     "busy": "another process is using it; try again when that is done",
     "cannot_open": "it cannot be opened; check that its folder is yours and on a local disk",
     "damaged": "it is damaged; the next snapshot that is stored moves it aside and begins a new file",

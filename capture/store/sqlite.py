@@ -41,6 +41,7 @@ WRITER_PRAGMAS = {
 # Result codes (https://www.sqlite.org/rescode.html) by the start of their names; the others are mistakes of ours.
 _REASONS: dict[str, StorageReason] = {
     "SQLITE_FULL": "disk_full",
+    "SQLITE_READONLY_ROLLBACK": "broken_off",  # before it had a write-ahead log; who only reads cannot undo it
     "SQLITE_READONLY": "read_only",
     "SQLITE_PERM": "read_only",
     "SQLITE_IOERR": "io_error",
@@ -135,7 +136,11 @@ def open_for_writing(path: Path, schema: Schema) -> Database:
 
 
 def open_for_reading(path: Path, schema: Schema) -> Database:
-    """The file as it is, while others may write it; raises StorageError, ``older`` where it lacks a migration."""
+    """The file as it is, while others may write it.
+
+    Raises StorageError; where it lacks a migration, or what is half written has to be undone first, ``older`` or
+    ``broken_off``: whoever opens it for writing puts that right.
+    """
     path = path.absolute()
     with _explained(path):
         connection = _connect(path, "ro")

@@ -2,7 +2,7 @@
 
 A bounded queue leads to one thread, which has the only writing connection. What cannot be stored is refused with a
 reason, and counted; after an error of the disk nothing more is stored until the hub starts again. No file exists before
-the first snapshot does. Knows nothing of consent: who puts a snapshot in has asked.
+the first snapshot does. Knows nothing of consent, but asks whoever put a snapshot in whether it is still allowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from capture.store import stored
 from capture.store.answers import RefusalReason, Refused, Stored, StoreState, StoreStatus
 from capture.store.error import StorageError
 from capture.store.stored import NoSuchSnapshot, SnapshotDamaged
-from capture.store.writer import Disk, Limits, SnapshotWriter, disk_of
+from capture.store.writer import Disk, Entry, Limits, SnapshotWriter, always, disk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ CLOSED: tuple[RefusalReason, str] = ("closed", "the store is closed")
 
 @dataclass(slots=True)
 class _Put:
-    snapshot: Snapshot
+    entry: Entry
     future: Future[Stored | Refused] = field(default_factory=Future)
 
 
@@ -78,13 +78,17 @@ class Store:
         self._evicted: Counter[str] = Counter()
         self._set_aside = ""
 
-    async def put(self, snapshot: Snapshot) -> Stored | Refused:
+    async def put(self, snapshot: Snapshot, still_allowed: Callable[[], bool] = always) -> Stored | Refused:
         """Store it; the answer comes after the commit. Who stops waiting does not take the snapshot back."""
-        return await asyncio.wrap_future(self.submit(snapshot))
+        return await asyncio.wrap_future(self.submit(snapshot, still_allowed))
 
-    def submit(self, snapshot: Snapshot) -> Future[Stored | Refused]:
-        """Store it; neither this nor the future raises. An id that is there already is answered with what is there."""
-        put = _Put(snapshot)
+    def submit(self, snapshot: Snapshot, still_allowed: Callable[[], bool] = always) -> Future[Stored | Refused]:
+        """Store it; neither this nor the future raises. An id that is there already is answered with what is there.
+
+        ``still_allowed`` is asked in the store's thread, at last within the transaction that writes the snapshot; it
+        must not raise. Where it says no, the answer is the refusal ``no_consent``.
+        """
+        put = _Put(Entry(snapshot, still_allowed))
         put.future.set_running_or_notify_cancel()  # nobody can cancel it any more
         with self._changed:
             refusal = self._refusal()
@@ -193,15 +197,15 @@ class Store:
         with self._changed:
             off = self._explanation if self._state == "off" else ""
         if off:
-            self._answer(puts, [Refused(put.snapshot.id, "off", off) for put in puts])
+            self._answer(puts, [Refused(put.entry.snapshot.id, "off", off) for put in puts])
             return
         try:
-            answers = self._writer.store([put.snapshot for put in puts])
+            answers = self._writer.store([put.entry for put in puts])
         except StorageError as error:
             reason: RefusalReason = "busy" if error.reason == "busy" else "off"
             if reason == "off":
                 self._turn_off(error)
-            answers = [Refused(put.snapshot.id, reason, str(error)) for put in puts]
+            answers = [Refused(put.entry.snapshot.id, reason, str(error)) for put in puts]
         self._note_writer()
         self._answer(puts, answers)
 
@@ -250,6 +254,6 @@ class Store:
             if work.future.done():
                 continue
             if isinstance(work, _Put):
-                self._answer([work], [Refused(work.snapshot.id, *CLOSED)])
+                self._answer([work], [Refused(work.entry.snapshot.id, *CLOSED)])
             else:
                 work.future.set_exception(StorageError("busy", self.path, CLOSED[1]))

@@ -47,7 +47,7 @@ def reading(path: Path) -> Iterator[Database | None]:
     try:
         database = sqlite.open_for_reading(path, SCHEMA)
     except StorageError as error:
-        if error.reason != "older":
+        if error.reason not in ("older", "broken_off"):
             raise
         sqlite.open_for_writing(path, SCHEMA).close()
         database = sqlite.open_for_reading(path, SCHEMA)

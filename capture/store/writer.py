@@ -68,6 +68,23 @@ def disk_of(path: Path) -> Disk:
     return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
 
+def always() -> bool:
+    """For a snapshot that nobody can forbid any more."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A snapshot to be stored, if ``still_allowed`` says so when it is written.
+
+    It is asked once before, so that no file is made for nothing, and then within the transaction, when nobody else can
+    write: who forbids first and purges then finds the snapshot there, or it never comes. It must not raise.
+    """
+
+    snapshot: Snapshot
+    still_allowed: Callable[[], bool] = always
+
+
 class SnapshotWriter:
     """The only connection of this process that changes the store. For one thread."""
 
@@ -79,22 +96,22 @@ class SnapshotWriter:
         self._disk = disk
         self._database: Database | None = None
 
-    def store(self, snapshots: Sequence[Snapshot]) -> list[Stored | Refused]:
+    def store(self, entries: Sequence[Entry]) -> list[Stored | Refused]:
         """Store them in one transaction; what is answered for each holds once this returns. Raises StorageError."""
-        packed = [_packed(snapshot) for snapshot in snapshots]
+        packed = [_packed(entry) for entry in entries]
         disk = self._disk(self._path)
         reserve, cap_bytes = self._limits.reserve(disk), self._limits.cap(disk)
         if disk.free_bytes < reserve:
             explanation = f"less than {reserve / MEBIBYTE:.0f} MiB of the disk are free; free some space"
-            return [Refused(snapshot.id, "low_disk", explanation) for snapshot in snapshots]
+            return [Refused(entry.snapshot.id, "low_disk", explanation) for entry in entries]
         if all(isinstance(one, Refused) for one in packed):
             return [one for one in packed if isinstance(one, Refused)]  # and no file is made for nothing
 
         def insert_all(database: Database) -> tuple[list[Stored | Refused], Counter[str]]:
             evicted: Counter[str] = Counter()
             with database.writing() as connection:
-                pairs = zip(snapshots, packed, strict=True)
-                answers = [_insert(connection, snapshot, payload, cap_bytes, evicted) for snapshot, payload in pairs]
+                pairs = zip(entries, packed, strict=True)
+                answers = [_insert(connection, entry, payload, cap_bytes, evicted) for entry, payload in pairs]
             return answers, evicted
 
         answers, evicted = self._with_database(insert_all)
@@ -130,7 +147,10 @@ class SnapshotWriter:
         return self._database
 
 
-def _packed(snapshot: Snapshot) -> Payload | Refused:
+def _packed(entry: Entry) -> Payload | Refused:
+    snapshot = entry.snapshot
+    if not entry.still_allowed():
+        return _no_consent(snapshot)
     try:
         return pack(snapshot.canonical_bytes())
     except PayloadTooLarge as error:
@@ -140,10 +160,13 @@ def _packed(snapshot: Snapshot) -> Payload | Refused:
 
 
 def _insert(
-    connection: Connection, snapshot: Snapshot, payload: Payload | Refused, cap_bytes: int, evicted: Counter[str]
+    connection: Connection, entry: Entry, payload: Payload | Refused, cap_bytes: int, evicted: Counter[str]
 ) -> Stored | Refused:
+    snapshot = entry.snapshot
     if isinstance(payload, Refused):
         return payload
+    if not entry.still_allowed():
+        return _no_consent(snapshot)
     known = table.sha256_of(connection, snapshot.id)
     if known is not None:
         return Stored(snapshot.id, known)
@@ -152,3 +175,7 @@ def _insert(
     evicted.update(table.make_room(connection, payload, cap_bytes))
     table.insert(connection, snapshot, payload)
     return Stored(snapshot.id, payload.sha256)
+
+
+def _no_consent(snapshot: Snapshot) -> Refused:
+    return Refused(snapshot.id, "no_consent", "consent ended before it was written")

@@ -30,6 +30,12 @@ COMMANDS = {
     "demo": CommandEntry("Replay a recorded editing session in the terminal.", "daemon.commands.demo:application"),
     "logs": CommandEntry("Print the hub's log.", "daemon.commands.logs:application"),
     "model": CommandEntry("List, inspect, tune, choose and fetch models.", "daemon.commands.model:application"),
+    "consent": CommandEntry(
+        "Say where foretype may remember how its predictions turned out.", "daemon.commands.consent:application"
+    ),
+    "snapshots": CommandEntry(
+        "See, rate, export and delete what was captured.", "daemon.commands.snapshots:application"
+    ),
     "uninstall": CommandEntry(
         "Remove everything written outside the package.", "daemon.commands.uninstall:application"
     ),

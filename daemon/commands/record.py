@@ -18,13 +18,13 @@ import typer
 from rich.markup import escape
 
 from capture.gate.exclude import PathGate
+from capture.whole_file import write_whole
 from daemon import control, paths
 from daemon.commands.progress import working
 from daemon.errors import BadArgument, NotRecorded
 from daemon.recording.events import Begun, Ended, Opened, from_line
 from daemon.recording.recorder import Recorder
 from daemon.settings_store import read_settings
-from daemon.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

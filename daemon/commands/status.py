@@ -66,7 +66,34 @@ def describe(value: dict[str, Any]) -> list[str]:
         lines.append(f"           {session['editor'] or 'an editor'}: {why}{about}")
         if session["settings_problem"]:
             lines.append(f"           its settings: {session['settings_problem']}")
-    return lines
+        lines += [f"           {_companion(companion)}" for companion in session["companions"]]
+    lines += [_index(index) for index in value["indexes"]]
+    open_snapshots = sum(session["open_snapshots"] for session in predictions["sessions"].values())
+    return [*lines, *_capture(value["capture"], open_snapshots)]
+
+
+def _companion(companion: dict[str, Any]) -> str:
+    why = f": {companion['reason']}" if companion["reason"] else ""
+    return f"{companion['program']} for {companion['language']}: {companion['state']}{why}"
+
+
+def _index(index: dict[str, Any]) -> str:
+    """One symbol index."""
+    what = index["failure"] or f"{index['state']}, {index['files']} files, {index['symbols']} names"
+    return f"index      {index['folder']}: {what}" + "".join(f"; {note}" for note in index["notes"])
+
+
+def _capture(capture: dict[str, Any], open_snapshots: int) -> list[str]:
+    """What is remembered, what is not, and why."""
+    if capture["off"]:
+        return [f"capture    off: {capture['off']}"]
+    counts = dict(capture["counts"])
+    stored = counts.pop("stored", 0)
+    if not stored and not counts and not open_snapshots:
+        return ["capture    nothing so far; only where `foretype consent show` says so"]
+    kept = f"capture    {stored} snapshots stored, {open_snapshots} open"
+    left_out = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(counts.items()))
+    return [kept, *([f"           not kept: {left_out}; the latest: {capture['latest']}"] if left_out else [])]
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -53,9 +53,12 @@ def did_show(session: Session, params: Any) -> None:
 
 
 def did_partially_accept(session: Session, params: Any) -> None:
-    """``textDocument/didPartiallyAcceptCompletion``: the text tells as much, once it is complete."""
+    """``textDocument/didPartiallyAcceptCompletion``: what becomes of the rest, the text tells."""
     session.announcer.hear_copilot()
-    did_show(session, params)
+    arguments = member(params, "item", "command", "arguments")
+    if isinstance(arguments, list) and arguments and isinstance(arguments[0], str):
+        session.offers.told_shown(arguments[0])
+        session.offers.told_partial(arguments[0])
 
 
 async def next_edit_rejected(session: Session, params: Any) -> None:

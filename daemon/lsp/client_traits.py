@@ -20,6 +20,7 @@ class ClientTraits:
     folders: tuple[str, ...] = ()
     shows_progress: bool = False
     edits_by_version: bool = False  # it takes WorkspaceEdit.documentChanges
+    hears_of_snapshots: bool = False  # it wants ``foretype/snapshotStored``
     speaks_copilot: bool = False  # it understands didChangeStatus; others would warn about it
 
     @classmethod
@@ -36,6 +37,7 @@ class ClientTraits:
             folders=_folders(params),
             shows_progress=member(params, "capabilities", "window", "workDoneProgress") is True,
             edits_by_version=member(params, "capabilities", "workspace", "workspaceEdit", "documentChanges") is True,
+            hears_of_snapshots=(member(params, "capabilities", "experimental", "foretype", "snapshotStored") is True),
             # Neovim ignores notifications it has no handler for, so its Copilot-style plugins can be told.
             speaks_copilot=isinstance(editor, dict) or "neovim" in name.lower(),
         )

@@ -9,6 +9,7 @@ prompts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from pygls.exceptions import JsonRpcInvalidParams
@@ -20,6 +21,9 @@ from capture.inputs import ActiveBufferDiagnostic, Span
 from daemon.lsp.params import member, require_list, require_position, require_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capture.context.syntax_errors import SyntaxProblem
     from capture.editing.document import Document
     from capture.editing.positions import Position
     from daemon.lsp.documents import OpenDocument
@@ -33,6 +37,7 @@ MAX_SNIPPET_BYTES = 512 * BYTES_PER_TOKEN
 SNIPPET_GROWTH_BYTES = 100 * BYTES_PER_TOKEN
 MAX_KEPT = 200  # per document: every edit moves their anchors, and a broken build reports thousands
 
+ERROR = 1
 _SEVERITIES = {"error": 1, "warning": 2, "information": 3, "hint": 4, 1: 1, 2: 2, 3: 3, 4: 4}
 
 
@@ -43,23 +48,47 @@ class _Kept:
     start: Anchor
     end: Anchor
 
+    def where(self, text: Document) -> tuple[Position, Position]:
+        """Where it is now."""
+        return text.position_at(self.start.offset_bytes), text.position_at(self.end.offset_bytes)
+
+
+class Reporter(IntEnum):
+    """Who said what is wrong; of several the first counts, also where it found nothing wrong."""
+
+    CLIENT = 0  # it shows them to the person
+    COMPANION = 1
+    GRAMMAR = 2
+
 
 class DiagnosticsStore:
     """Owns the diagnostics of one session's documents."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[_Kept, ...]] = {}
-        self._said: dict[str, list[Any]] = {}
+        self._kept: dict[str, dict[Reporter, tuple[_Kept, ...]]] = {}
+        self._said: dict[str, dict[Reporter, list[Any]]] = {}
         self._revisions: dict[str, int] = {}
 
-    def replace(self, document: OpenDocument, said: list[Any]) -> None:
-        """Take ``said`` as all diagnostics of the document; a malformed one is left out."""
-        if self._said.get(document.uri) == said:
+    def replace(self, document: OpenDocument, said: list[Any], reporter: Reporter = Reporter.CLIENT) -> None:
+        """Take ``said`` as all diagnostics that ``reporter`` has of the document; a malformed one is left out."""
+        before = self._said.setdefault(document.uri, {})
+        if before.get(reporter) == said:
             return
-        self._said[document.uri] = said
+        before[reporter] = said
         kept = (_kept(document.text, value) for value in said[:MAX_KEPT])
-        self._kept[document.uri] = tuple(item for item in kept if item is not None)
-        self._revisions[document.uri] = self.revision(document.uri) + 1
+        self._keep(document, reporter, tuple(item for item in kept if item is not None))
+
+    def replace_syntax_errors(self, document: OpenDocument, problems: Sequence[SyntaxProblem]) -> None:
+        """What the grammar says of the document as it is; it counts as long as nobody else reports anything."""
+        text, before = document.text, self._kept.get(document.uri, {}).get(Reporter.GRAMMAR, ())
+        said = [(problem.message, problem.range.start, problem.range.end) for problem in problems]
+        if [(kept.message, *kept.where(text)) for kept in before] == said:
+            return
+        kept = tuple(
+            _Kept(ERROR, message, text.anchor(start, Bias.RIGHT), text.anchor(end, Bias.LEFT))
+            for message, start, end in said
+        )
+        self._keep(document, Reporter.GRAMMAR, kept)
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
@@ -74,7 +103,7 @@ class DiagnosticsStore:
         """The diagnostics around the cursor, nearest first, as the model sees them."""
         text = document.text
         near: list[tuple[int, int, _Kept]] = []
-        for index, kept in enumerate(self._kept.get(document.uri, ())):
+        for index, kept in enumerate(self._counting(document.uri)):
             start_row = text.position_at(kept.start.offset_bytes).line
             end_row = text.position_at(kept.end.offset_bytes).line
             if end_row < cursor.line - ROWS_AROUND_CURSOR or start_row > cursor.line + ROWS_AROUND_CURSOR:
@@ -82,6 +111,17 @@ class DiagnosticsStore:
             near.append((abs(cursor.line - start_row) + abs(cursor.line - end_row), index, kept))
         near.sort(key=lambda item: item[:2])
         return tuple(_for_model(text, kept) for _, _, kept in near[:MAX_DIAGNOSTICS])
+
+    def _keep(self, document: OpenDocument, reporter: Reporter, kept: tuple[_Kept, ...]) -> None:
+        of_document = self._kept.setdefault(document.uri, {})
+        of_document[reporter] = kept
+        if reporter == min(of_document):
+            self._revisions[document.uri] = self.revision(document.uri) + 1
+
+    def _counting(self, uri: str) -> tuple[_Kept, ...]:
+        """Those of the first who said anything."""
+        of_document = self._kept.get(uri)
+        return of_document[min(of_document)] if of_document else ()
 
 
 def did_change_diagnostics(session: Session, params: Any) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from capture.editing.document import AppliedEdit, Document
     from capture.editing.positions import Position
-    from capture.inputs import ActiveBufferDiagnostic, PredictionInputs
+    from capture.editing.state import EditObserver
+    from capture.inputs import ActiveBufferDiagnostic, PredictionInputs, RelatedFile
     from daemon.prediction import Prediction
     from daemon.settings import Settings
 
@@ -46,10 +47,13 @@ class OpenDocument:
 
 
 class Documents:
-    """Owns the editing state of one session. ``clock`` gives seconds that never go backwards."""
+    """Owns the editing state of one session.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._editing = EditingState(clock)
+    ``clock`` gives seconds that never go backwards; ``observer`` hears of every change.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, observer: EditObserver | None = None) -> None:
+        self._editing = EditingState(clock, observer)
         self._open: dict[str, OpenDocument] = {}
         self._folders: tuple[str, ...] = ()
         # Path shown to models -> the paths behind it: two workspace folders may hold files of one name.
@@ -71,9 +75,7 @@ class Documents:
     def open(self, uri: str, language_id: str, version: int, text: str) -> OpenDocument:
         """Start following a text; opening again replaces it."""
         path = path_of(uri)
-        shown = self._displayed(path)
-        self._paths_displayed.setdefault(shown, set()).add(path)
-        document = self._editing.open(uri, text, path=shown, version=version, language_id=language_id)
+        document = self._editing.open(uri, text, path=self.displayed(path), version=version, language_id=language_id)
         opened = self._open[uri] = OpenDocument(uri, path, language_id, document)
         return opened
 
@@ -105,18 +107,23 @@ class Documents:
         document: OpenDocument,
         position: Position,
         diagnostics: tuple[ActiveBufferDiagnostic, ...],
+        related_files: tuple[RelatedFile, ...],
         settings: Settings,
+        shown_elsewhere: Callable[[str], bool] = lambda _path: True,
     ) -> PredictionInputs:
-        """Everything a model may see with the cursor at ``position``."""
-        inputs = self._editing.inputs(document.uri, position, diagnostics=diagnostics)
+        """Everything a model may see with the cursor at ``position``.
+
+        ``shown_elsewhere`` is asked for the files of other documents' edits, by their absolute paths.
+        """
+        inputs = self._editing.inputs(document.uri, position, related_files=related_files, diagnostics=diagnostics)
         # An excluded file must not be seen through its edits either.
         seen = [
             event
             for event in inputs.events
-            if not any(
-                self._path_refusal(path, settings)
-                for shown in (event.path, event.old_path)
-                for path in self._paths_displayed.get(shown, {shown})
+            if all(
+                self.may_be_seen(path, settings) and (path == document.path or shown_elsewhere(path))
+                for shown in {event.path, event.old_path}
+                for path in self.paths_behind(shown)
             )
         ]
         return inputs if len(seen) == len(inputs.events) else replace(inputs, events=tuple(seen))
@@ -142,19 +149,32 @@ class Documents:
 
     def path_in_workspace(self, document: OpenDocument) -> str:
         """Relative to its workspace folder, outside of one only its name: for who need not know where that is."""
-        folder, path = self._folder_of(document.path), PurePosixPath(document.path)
+        folder, path = self.folder_of(document.path), PurePosixPath(document.path)
         return path.name if folder is None else str(path.relative_to(folder))
+
+    def may_be_seen(self, path: str, settings: Settings) -> bool:
+        """Whether a model may see the file at ``path`` (absolute), by its path alone."""
+        return not self._path_refusal(path, settings)
+
+    def displayed(self, path: str) -> str:
+        """The path as models see it: relative to its workspace folder; outside of one the whole path, so that names
+        stay apart.
+        """
+        folder = self.folder_of(path)
+        shown = path.lstrip("/") if folder is None else str(PurePosixPath(path).relative_to(folder))
+        self._paths_displayed.setdefault(shown, set()).add(path)
+        return shown
+
+    def paths_behind(self, shown: str) -> frozenset[str]:
+        """The paths that a path was displayed for: several where workspace folders hold files of one name."""
+        return frozenset(self._paths_displayed.get(shown, (shown,)))
+
+    def folder_of(self, path: str) -> str | None:
+        """The innermost workspace folder that the file is in, None outside of all."""
+        return _innermost(path, self._folders)
 
     def _path_refusal(self, path: str, settings: Settings) -> str:
         return _path_reason(path, self._folders, settings.disabled_folders, settings.exclude)
-
-    def _folder_of(self, path: str) -> str | None:
-        return _innermost(path, self._folders)
-
-    def _displayed(self, path: str) -> str:
-        """Relative to its workspace folder; outside of one the whole path, so that names stay apart."""
-        folder = self._folder_of(path)
-        return path.lstrip("/") if folder is None else str(PurePosixPath(path).relative_to(folder))
 
 
 def _switched_off(document: OpenDocument, settings: Settings) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from capture.editing.document import Anchor, Bias
 from capture.editing.positions import Range
@@ -19,15 +19,18 @@ from daemon.reuse import ROWS_KEPT, typed_into
 from daemon.suppress import Rejections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from capture.editing.document import AppliedEdit
+    from capture.snapshot.snapshot import Outcome
     from daemon.lsp.documents import OpenDocument
     from daemon.prediction import Prediction
     from daemon.status import StatusBoard
 
 REMEMBERED = 200  # ids a late signal may still name
 REJECTED_HERE = "the same edit was rejected here"
+ASKED_AGAIN = "the editor asked again"
+THE_EDITOR_SAYS = "the editor says so"
 
 
 class OfferState(Enum):
@@ -43,6 +46,23 @@ class OfferState(Enum):
     def is_open(self) -> bool:
         """Whether its fate is still undecided."""
         return self in (OfferState.OFFERED, OfferState.SHOWN)
+
+
+_OUTCOMES: Mapping[OfferState, Outcome] = {
+    OfferState.ACCEPTED: "accepted",
+    OfferState.REJECTED: "rejected",
+    OfferState.IGNORED: "ignored",
+}
+
+
+class OfferObserver(Protocol):
+    """Who remembers what became of predictions; told of each step once, with the prediction's id."""
+
+    def shown(self, prediction_id: str) -> None:
+        """The editor drew it, as far as it tells."""
+
+    def decided(self, prediction_id: str, outcome: Outcome, reason: str = "") -> None:
+        """What became of it, and how that is known. The rest may be accepted after a part was."""
 
 
 class Progress(Enum):
@@ -76,10 +96,17 @@ class Offer:
 class Offers:
     """Owns the offers of one session. ``on_accept`` is told of each acceptance once."""
 
-    def __init__(self, session_id: str, status: StatusBoard, on_accept: Callable[[Prediction], None]) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        status: StatusBoard,
+        on_accept: Callable[[Prediction], None],
+        observer: OfferObserver | None = None,
+    ) -> None:
         self._session_id = session_id
         self._status = status
         self._on_accept = on_accept
+        self._observer = observer
         self._by_id: OrderedDict[str, Offer] = OrderedDict()
         self._open: dict[tuple[str, str], Offer] = {}  # (uri, surface) -> the undecided one
         self._rejections: dict[str, Rejections] = {}  # uri -> what the editor said was rejected there
@@ -100,7 +127,7 @@ class Offers:
             if earlier.prediction.id == prediction.id and _progress(earlier) is not Progress.DIVERGED:
                 earlier.prediction = prediction
                 return prediction
-            self._decide(earlier, self._overtaken(earlier))
+            self._decide(earlier, self._overtaken(earlier), ASKED_AGAIN)
         where, replaced = prediction.edits[0].range, prediction.replaced[0]
         offer = Offer(
             prediction,
@@ -116,7 +143,7 @@ class Offers:
         self._by_id[prediction.id] = offer
         if len(self._by_id) > REMEMBERED:
             _, oldest = self._by_id.popitem(last=False)
-            self._decide(oldest, OfferState.IGNORED)
+            self._decide(oldest, OfferState.IGNORED, "many others were offered since")
         if not self._editor_tells_shown:
             self._show(offer)
         return prediction
@@ -130,7 +157,7 @@ class Offers:
         if earlier is None or earlier.prediction.version == earlier.document.version:
             return
         if version in (None, earlier.document.version):
-            self._decide(earlier, self._overtaken(earlier))
+            self._decide(earlier, self._overtaken(earlier), ASKED_AGAIN)
 
     def was_rejected(self, prediction: Prediction, document: OpenDocument) -> bool:
         """Whether the person rejected the same edit, and the text in its place is still the same."""
@@ -145,14 +172,14 @@ class Offers:
                 continue
             progress = _progress(offer)
             if progress is Progress.REACHED:
-                self._accept(offer)
+                self._accept(offer, "the text became what was predicted")
             elif progress is Progress.DIVERGED or _elsewhere(offer, edits):
-                self._decide(offer, self._overtaken(offer))
+                self._decide(offer, self._overtaken(offer), "something else was typed")
 
     def closed(self, uri: str) -> None:
         """The document is gone; nothing more will be known."""
         for offer in self._open_in(uri):
-            self._decide(offer, OfferState.IGNORED)
+            self._decide(offer, OfferState.IGNORED, "the document was closed")
         self._rejections.pop(uri, None)
 
     def told_shown(self, prediction_id: str) -> None:
@@ -168,12 +195,20 @@ class Offers:
         if offer is None or not offer.state.is_open:
             return
         if verdict is OfferState.ACCEPTED:
-            self._accept(offer)
+            self._accept(offer, THE_EDITOR_SAYS)
             return
         if verdict is OfferState.REJECTED and offer.prediction.version == offer.document.version:
             rejections = self._rejections.setdefault(offer.prediction.uri, Rejections())
             rejections.remember(offer.prediction, offer.document.text)
-        self._decide(offer, verdict)
+        self._decide(offer, verdict, THE_EDITOR_SAYS)
+
+    def told_partial(self, prediction_id: str) -> None:
+        """The editor says that a part of this one was accepted; what becomes of the rest is still open."""
+        offer = self._by_id.get(prediction_id)
+        if offer is not None and offer.state.is_open:
+            self._show(offer)
+            if self._observer is not None:
+                self._observer.decided(prediction_id, "partially_accepted", THE_EDITOR_SAYS)
 
     def _open_in(self, uri: str) -> list[Offer]:
         return [offer for (offered_in, _), offer in self._open.items() if offered_in == uri]
@@ -182,20 +217,22 @@ class Offers:
         if offer.state is OfferState.OFFERED:
             offer.state = OfferState.SHOWN
             self._status.count("shown", self._session_id)
+            if self._observer is not None:
+                self._observer.shown(offer.prediction.id)
 
-    def _accept(self, offer: Offer) -> None:
+    def _accept(self, offer: Offer, reason: str) -> None:
         self._show(offer)  # what was accepted was seen
-        self._decide(offer, OfferState.ACCEPTED)
+        self._decide(offer, OfferState.ACCEPTED, reason)
         self._on_accept(offer.prediction)
         for other in self._open_in(offer.prediction.uri):  # the same text offered through another surface
-            self._decide(other, OfferState.IGNORED)
+            self._decide(other, OfferState.IGNORED, "it was accepted another way")
 
     def _overtaken(self, offer: Offer) -> OfferState:
         seen = offer.state is OfferState.SHOWN
         on_the_way = _progress(offer) is Progress.ON_THE_WAY
         return OfferState.REJECTED if seen and not on_the_way else OfferState.IGNORED
 
-    def _decide(self, offer: Offer, state: OfferState) -> None:
+    def _decide(self, offer: Offer, state: OfferState, reason: str) -> None:
         if not offer.state.is_open:
             return
         offer.state = state
@@ -206,6 +243,8 @@ class Offers:
             self._status.count("accepted", self._session_id)
         elif state is OfferState.REJECTED:
             self._status.count("rejected", self._session_id)
+        if self._observer is not None:
+            self._observer.decided(offer.prediction.id, _OUTCOMES[state], reason)
 
 
 def _elsewhere(offer: Offer, edits: Sequence[AppliedEdit]) -> bool:

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from capture.editing.positions import Position
     from capture.inputs import PredictionInputs
     from daemon.file_edits import Text
+    from daemon.lsp.capturing import Capturing
     from daemon.lsp.diagnostics import DiagnosticsStore
     from daemon.lsp.documents import Documents, OpenDocument
     from daemon.lsp.status_notifications import Announcer
+    from daemon.lsp.surroundings import Surroundings
     from daemon.scheduler import Answered
     from daemon.services import Services
     from daemon.settings import Settings
@@ -66,12 +68,16 @@ class Predictor:
         services: Services,
         documents: Documents,
         diagnostics: DiagnosticsStore,
+        surroundings: Surroundings,
+        capturing: Capturing,
         announcer: Announcer,
     ) -> None:
         self._session_id = session_id
         self._services = services
         self._documents = documents
         self._diagnostics = diagnostics
+        self._surroundings = surroundings
+        self._capturing = capturing
         self._announcer = announcer
         self._editor_settings: Mapping[str, Any] = {}
         self._questions = 0
@@ -109,6 +115,7 @@ class Predictor:
             return None
         past = self._past.setdefault(uri, PastAnswers())
         cursor = document.text.clamp(position)
+        self._surroundings.viewed(uri, cursor)
         started = time.monotonic()
         try:
             found = (
@@ -258,6 +265,8 @@ class Predictor:
         found = self._judged(answered, document.uri, then)
         fitting = None if isinstance(found, Nothing) else past.hold_late(found, moment, document.text)
         if fitting is not None:
+            if not answered.is_taken:
+                self._capturing.returned(document, answered, found, then)
             self._note_answer(moment, answered, fitting.source)
         return fitting
 
@@ -282,11 +291,14 @@ class Predictor:
             )
         if not self._is_current(document, version):
             return Nothing("the text changed before the answer came")
+        is_new = not answered.is_taken
         self._note_answer(moment, answered, ASKED_AGAIN)
         found = self._judged(answered, document.uri, document.text)
-        if isinstance(found, Nothing):
-            return found
-        return past.hold(replace(found, source=source), moment, document.text, cursor)
+        if not isinstance(found, Nothing):
+            found = past.hold(replace(found, source=source), moment, document.text, cursor)
+        if is_new:
+            self._capturing.returned(document, answered, found)
+        return found
 
     def _note_answer(self, moment: Moment, answered: Answered, otherwise: str) -> None:
         """The engine's answer about ``moment`` is given; ``otherwise`` is how, if it was given before."""
@@ -325,7 +337,14 @@ class Predictor:
         return make
 
     def _seen(self, document: OpenDocument, cursor: Position) -> PredictionInputs:
-        return self._documents.inputs(document, cursor, self._diagnostics.near(document, cursor), self.settings)
+        return self._documents.inputs(
+            document,
+            cursor,
+            self._diagnostics.near(document, cursor),
+            self._surroundings.related(document.uri),
+            self.settings,
+            self._services.ignored.is_visible,
+        )
 
     def _moment(self, document: OpenDocument, cursor: Position) -> Moment:
         return Moment(

@@ -12,6 +12,8 @@ from daemon.lsp import (
     accept,
     code_action,
     compatibility,
+    consent,
+    definitions,
     diagnostics,
     inline_completion,
     inline_edit,
@@ -34,6 +36,7 @@ REQUESTS: Mapping[str, Callable[[Session, Any], Awaitable[Any]]] = {
     "workspace/executeCommand": accept.execute_command,
     "notifyNextEditRejected": accept.next_edit_rejected,
     "foretype/status": status_request.status,
+    "foretype/consent": consent.consent,
     # Copilot's, with nothing behind them
     "checkStatus": compatibility.check_status,
     "signIn": compatibility.sign_in,
@@ -67,4 +70,5 @@ NOTIFICATIONS: Mapping[str, Callable[[Session, Any], None]] = {
     "workspace/didChangeConfiguration": lifecycle.did_change_configuration,
     "workspace/didChangeWorkspaceFolders": lifecycle.did_change_workspace_folders,
     "foretype/didChangeDiagnostics": diagnostics.did_change_diagnostics,
+    "foretype/didChangeDefinitions": definitions.did_change_definitions,
 }

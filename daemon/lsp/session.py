@@ -11,6 +11,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from daemon.lsp.capturing import Capturing
 from daemon.lsp.client_traits import ClientTraits
 from daemon.lsp.diagnostics import DiagnosticsStore
 from daemon.lsp.documents import Documents
@@ -23,12 +24,16 @@ from daemon.lsp.protocol import LenientProtocol, Lifecycle
 from daemon.lsp.recorded_window import RecordedWindow
 from daemon.lsp.router import NOTIFICATIONS, REQUESTS
 from daemon.lsp.status_notifications import Announcer
+from daemon.lsp.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from capture.consent.book import ConsentBook
+    from capture.store.answers import Stored
     from daemon.prediction import Prediction
     from daemon.services import Services
+    from daemon.settings import Settings
 
 READ_BYTES = 64 * 1024
 EXIT_AFTER_SHUTDOWN, EXIT_WITHOUT_SHUTDOWN = 0, 1  # what the specification asks for
@@ -50,16 +55,38 @@ class Session:
             {method: partial(handler, self) for method, handler in NOTIFICATIONS.items()},
         )
         self.announcer = Announcer(self.protocol)
-        self.documents = Documents()
+        self.capturing = Capturing(services, lambda: self.documents, lambda: self.settings, self._stored)
+        self.documents = Documents(observer=self.capturing)
         self.diagnostics = DiagnosticsStore()
-        self.offers = Offers(self.id, services.status, self._accepted)
-        self.predictor = Predictor(self.id, services, self.documents, self.diagnostics, self.announcer)
-        self.recorded = RecordedWindow(self.id, services, self.documents, lambda: self.predictor.settings)
+        self.surroundings = Surroundings(services, self.documents, self.diagnostics, lambda: self.settings)
+        self.offers = Offers(self.id, services.status, self._accepted, self.capturing)
+        self.predictor = Predictor(
+            self.id,
+            services,
+            self.documents,
+            self.diagnostics,
+            self.surroundings,
+            self.capturing,
+            self.announcer,
+        )
+        self.recorded = RecordedWindow(self.id, services, self.documents, lambda: self.settings)
         services.status.open_session(self.id)
+        services.status.follow_session(self.id, self._describe)
+
+    @property
+    def settings(self) -> Settings:
+        """The user's settings with what this editor said for itself."""
+        return self.predictor.settings
+
+    @property
+    def consents(self) -> ConsentBook | None:
+        """Who agreed to what, None where nothing is captured whoever agrees."""
+        return None if self._services.keeper is None else self._services.keeper.consents
 
     def begin(self, client: ClientTraits, editor_settings: Mapping[str, Any]) -> None:
         """The editor introduced itself."""
         self.client = client
+        self.capturing.client_name = client.name
         self._services.status.open_session(self.id, client.name)
         self.set_folders(client.folders)
         self.announcer.meet(client)
@@ -72,6 +99,14 @@ class Session:
         """The workspace has these folders now."""
         self.folders = tuple(uris)
         self.documents.set_folders(uris)
+        self.surroundings.set_folders(uris)
+
+    async def forget(self, workspace_ids: Sequence[str], *, purge: bool) -> int | None:
+        """Consent ended for these workspaces; returns how many snapshots were deleted, None where none were to be."""
+        for workspace_id in workspace_ids:
+            self.capturing.discard(workspace_id)
+        keeper = self._services.keeper
+        return await keeper.purge(workspace_ids) if purge and keeper is not None else None
 
     def end(self) -> None:
         """End the session; what is queued for the editor is still written."""
@@ -112,8 +147,17 @@ class Session:
             await asyncio.wait(tasks)
         self.announcer.close()
         self.predictor.close()
+        await self.capturing.close()
+        await self.surroundings.close()
         self.recorded.leave()
         self._services.status.close_session(self.id)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"companions": self.surroundings.describe(), "open_snapshots": self.capturing.open_count}
+
+    def _stored(self, stored: Stored) -> None:
+        if self.client.hears_of_snapshots:
+            self.protocol.notify("foretype/snapshotStored", {"id": stored.id, "sha256": stored.sha256})
 
     def _accepted(self, prediction: Prediction) -> None:
         self.documents.accepted(prediction)

@@ -35,6 +35,7 @@ def did_open(session: Session, params: Any) -> None:
     document = session.documents.open(
         uri, language_id if isinstance(language_id, str) else "", optional_version(params) or 0, text
     )
+    session.surroundings.opened(document)
     session.recorded.opened(document)
 
 
@@ -49,22 +50,30 @@ def did_change(session: Session, params: Any) -> None:
         changes = [_content_change(value) for value in require_list(params, "contentChanges")]
     except JsonRpcInvalidParams:
         session.documents.distrust(uri)
+        session.surroundings.distrusted(uri)
         session.predictor.text_changed(uri, None)
         session.recorded.unreadable(uri)
         raise
     session.recorded.changes(document, version, changes)
     edits = session.documents.change(uri, version, changes)
+    session.surroundings.changed(document, version, changes)
     session.offers.text_changed(document, edits)
     # Where the last change ended is where the cursor most likely is.
     cursor = document.text.position_at(edits[-1].start_bytes + edits[-1].new_bytes) if edits else None
     erased = bool(edits) and edits[-1].new_bytes == 0 and edits[-1].old_bytes <= MAX_CHARACTER_BYTES
+    if cursor is not None:
+        session.surroundings.edited(uri, cursor)
     session.predictor.text_changed(uri, cursor, erased=erased)
 
 
 def did_close(session: Session, params: Any) -> None:
     """The document was closed."""
     uri = require_uri(params)
+    document = session.documents.find(uri)
     session.offers.closed(uri)
+    if document is not None:
+        session.surroundings.closed(document)
+        session.capturing.closed(document)
     session.predictor.forget(uri)
     session.diagnostics.forget(uri)
     session.recorded.closed(uri)

@@ -1,7 +1,7 @@
 """`line_edits`: the format of foretype's own small student. The answer names only what changes.
 
     <|file|>path
-    <|context|>related excerpt                       least important first
+    <|context|>related excerpt                       in the order they became known
     <|region|>
     first line of the region<|line_0|>second line<|mark_1|>the cursor's line<|here|>fourth line<|line_3|>...
     <|diagnostic|>message                            farthest first
@@ -150,25 +150,24 @@ class LineEdits:
 
 
 def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
-    """Related excerpts by importance within the budget, the most important last (nearest the region)."""
-    excerpts = [
-        (excerpt.order, file_index, related.path, excerpt.text)
-        for file_index, related in enumerate(inputs.related_files or ())
-        for excerpt in related.excerpts
-        if related.path != inputs.cursor_path
-    ]
+    """Related excerpts within the budget, as they come: what became known later stands behind what was shown before.
+
+    So what was evaluated stays evaluated. Within a file the more important excerpt is the first to get room.
+    """
     chosen: list[str] = []
     left = CONTEXT_TOKENS
-    for _, _, path, text in sorted(excerpts):
-        if CONTROL.search(text) or CONTROL.search(path):
+    for related in inputs.related_files or ():
+        if related.path == inputs.cursor_path or CONTROL.search(related.path):
             continue
-        rendered = f"{CONTEXT}{path}\n{text.rstrip()}\n"
-        cost = count_tokens(rendered)
-        if cost > left:
-            continue
-        left -= cost
-        chosen.append(rendered)
-    return chosen[::-1]
+        for excerpt in sorted(related.excerpts, key=lambda excerpt: excerpt.order):
+            if CONTROL.search(excerpt.text):
+                continue
+            rendered = f"{CONTEXT}{related.path}\n{excerpt.text.rstrip()}\n"
+            cost = count_tokens(rendered)
+            if cost <= left:
+                left -= cost
+                chosen.append(rendered)
+    return chosen
 
 
 def _diagnostics(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:

@@ -21,9 +21,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capture.whole_file import write_whole
 from daemon import paths
 from daemon.engine.ways import Measured, Tuning
-from daemon.whole_file import write_whole
 
 if TYPE_CHECKING:
     from daemon.engine.messages import ModelSettings

@@ -2,8 +2,8 @@
 
 import os
 
-from capture.durable_file import replace_durably
 from capture.rereading import YOUNG_NANOSECONDS, Rereading
+from capture.whole_file import write_whole
 
 
 class Reader:
@@ -45,7 +45,7 @@ def test_a_file_that_comes_changes_is_replaced_and_goes_is_followed(tmp_path):
     for text in ("one", "two", "one"):
         path.write_text(text)
         assert value.current() == text
-    replace_durably(path, "six")
+    write_whole(path, "six")
     assert value.current() == "six"
     path.unlink()
     assert value.current() is None
@@ -76,7 +76,7 @@ def test_replacing_keeps_a_link_a_link_and_leaves_nothing_beside(tmp_path):
     target, link = tmp_path / "real" / "file", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)
-    replace_durably(link, "neu\r\n")
+    write_whole(link, "neu\r\n")
     assert link.is_symlink()
     assert target.read_bytes() == b"neu\r\n"
     assert list((tmp_path / "real").iterdir()) == [target]

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.settling.settling import MAX_AGE_SECONDS, Settling
 from daemon.errors import SettingsError
 from daemon.language_settings import LanguageSettings
 from daemon.settings import (
     EDITOR_KEYS,
     EDITOR_REPLACES,
     KINDS,
+    MAX_SETTLE_SECONDS,
     Settings,
     editor_settings,
     parse_settings,
@@ -77,6 +79,15 @@ def test_a_home_folder_may_be_written_with_a_tilde():
         ),  # what looks like a key is text there
         ("exclude = [\n  'x = 1',\n]\n\n[window]\nx = 1", 5, "window"),
         ("log_level = 'loud'", 1, "log_level"),
+        ("settle_seconds = 0", 1, "settle_seconds"),
+        ("settle_seconds = 300.0", 1, "settle_seconds"),
+        ("settle_seconds = nan", 1, "settle_seconds"),
+        ("settle_seconds = true", 1, "settle_seconds"),
+        ("open_source_only = 'yes'", 1, "open_source_only"),
+        ("symbol_index = 1", 1, "symbol_index"),
+        ("secrets = 'keep'", 1, "secrets"),
+        ("snapshots_max_mebibytes = 0", 1, "snapshots_max_mebibytes"),
+        ("snapshots_max_mebibytes = 2.5", 1, "snapshots_max_mebibytes"),
         ("model = ''", 1, "model"),
         ("languages = 3", 1, "languages"),
         ("[languages.go]\nserver = ['gopls']\n\n[languages.python]\n# why\nserver = 3\n", 6, "languages"),
@@ -91,6 +102,14 @@ def test_what_is_wrong_is_named_with_key_and_line(text, line, key):
 
 def test_a_slip_of_the_key_gets_the_right_one_suggested():
     assert "`min_confidence`" in str(refused("min_confidense = 0.5"))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1, 299.9])
+def test_any_time_to_settle_that_is_allowed_is_one_that_snapshots_can_have(seconds):
+    chosen = parse_settings(f"settle_seconds = {seconds}").settle_seconds
+    assert (chosen, type(chosen)) == (seconds, float)
+    Settling(lambda *_: None, lambda _: None, may_hold=lambda *_: True, settle_seconds=chosen)
+    assert MAX_SETTLE_SECONDS == MAX_AGE_SECONDS
 
 
 # Tables of languages
@@ -172,6 +191,15 @@ def test_the_editor_decides_what_concerns_only_its_session():
 def test_off_wins(file, editor, on):
     settings, _ = with_editor_settings(Settings(enabled=file), {"enabled": editor})
     assert settings.enabled is on
+
+
+def test_what_is_remembered_is_for_the_file_alone_to_say():
+    said = {"settle_seconds": 0.1, "open_source_only": False, "secrets": "mask", "snapshots_max_mebibytes": 4096}
+    file = Settings(open_source_only=True)
+    settings, problems = with_editor_settings(file, {**said, "symbol_index": False})
+    assert settings == file
+    assert len(problems) == 5
+    assert all("can only be set in the settings file" in problem for problem in problems)
 
 
 def test_an_editor_adds_to_what_is_excluded_and_never_takes_away():

@@ -161,8 +161,7 @@ LANGUAGES: Final = (
 (annotation_type_declaration name: (identifier) @name) @definition.interface
 (enum_constant name: (identifier) @name) @definition.constant
 (constant_declaration declarator: (variable_declarator name: (identifier) @name)) @definition.constant
-((field_declaration declarator: (variable_declarator name: (identifier) @name)) @definition.constant
-  (#match? @name "^[A-Z][A-Z0-9_]*$"))
+(field_declaration declarator: (variable_declarator name: (identifier) @constant_name)) @definition.constant
 """,
     ),
     IndexedLanguage(
@@ -210,9 +209,8 @@ LANGUAGES: Final = (
 (enum_declaration name: (identifier) @name) @definition.enum
 (delegate_declaration name: (identifier) @name) @definition.type
 (method_declaration name: (identifier) @name) @definition.method
-((field_declaration
-    (modifier) @word (variable_declaration (variable_declarator name: (identifier) @name))) @definition.constant
-  (#eq? @word "const"))
+(field_declaration
+  (modifier "const") (variable_declaration (variable_declarator name: (identifier) @name))) @definition.constant
 """,
     ),
 )

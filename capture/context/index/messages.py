@@ -53,7 +53,8 @@ class IndexLimits:
 class IndexProgress:
     """How far the index is; ``notes`` are sentences about what is not indexed, and why.
 
-    It is ready once nothing waits and changes on disk are heard of (or never will be: then a note says so).
+    ``files_given_up`` took too long to parse and count as done. It is ready once nothing waits and changes on disk are
+    heard of (or never will be: then a note says so).
     """
 
     files_done: int = 0
@@ -63,6 +64,7 @@ class IndexProgress:
     is_ready: bool = False
     is_watching: bool = False
     notes: tuple[str, ...] = ()
+    files_given_up: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""

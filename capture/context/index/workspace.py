@@ -13,8 +13,9 @@ from capture.context.index.disk import Stamp, is_folder, read_file, read_part
 from capture.context.index.languages import IndexedLanguage, language_of
 from capture.context.index.messages import Answer, IndexLimits, IndexProgress
 from capture.context.index.open_texts import OpenTexts
-from capture.context.index.symbols import GrammarUnusable, TakesTooLong, tagger_of
+from capture.context.index.symbols import GrammarUnusable, tagger_of
 from capture.context.index.table import Found, SymbolTable
+from capture.parsing import Patience, TakesTooLong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +51,7 @@ class WorkspaceIndex:
         self._folders: set[str] = set()  # found on this walk, or on the one before while there is none
         self._watched: tuple[str, ...] | None = None
         self._unusable: dict[IndexedLanguage, str] = {}  # whose grammar cannot be used, and why
-        self._slow_files = 0
+        self._slow: dict[str, Patience] = {}  # files that take too long to parse
         self._is_full = False  # once true it stays: what was left out is not tried again
         self._is_cut = False  # the walk met more files than may be indexed
 
@@ -89,6 +90,7 @@ class WorkspaceIndex:
     def close_text(self, path: str) -> None:
         """The document at ``path`` is closed: what is on disk counts."""
         self._open.remove(path)
+        self._slow.pop(path, None)
         self._judge(path)
 
     # Work
@@ -161,7 +163,7 @@ class WorkspaceIndex:
             self._forget(path)
             return
         self._stamps[path] = stamp
-        if not self._table.replace(path, self._symbols(language, source), may_evict=may_evict):
+        if not self._table.replace(path, self._symbols(path, language, source), may_evict=may_evict):
             self._is_full = True
 
     def _read_disk(self, path: str) -> tuple[bytes | None, Stamp]:
@@ -171,23 +173,27 @@ class WorkspaceIndex:
             read = None
         return (None, _OF_EDITOR) if read is None else read
 
-    def _symbols(self, language: IndexedLanguage, source: bytes) -> tuple[Symbol, ...]:
+    def _symbols(self, path: str, language: IndexedLanguage, source: bytes) -> tuple[Symbol, ...]:
         try:
             source.decode()
         except UnicodeDecodeError:
             return ()
-        if language in self._unusable:
+        if language in self._unusable or (path in self._slow and not self._slow[path].may_try()):
             return ()
         try:
-            return tagger_of(language).symbols(source)
+            symbols = tagger_of(language).symbols(source)
         except GrammarUnusable as error:
             self._unusable[language] = str(error)
+            return ()
         except TakesTooLong:
-            self._slow_files += 1
-        return ()
+            self._slow.setdefault(path, Patience()).took_too_long()
+            return ()
+        self._slow.pop(path, None)
+        return symbols
 
     def _forget(self, path: str) -> None:
         self._stamps.pop(path, None)
+        self._slow.pop(path, None)
         self._waiting.pop(path, None)
         self._table.remove(path)
 
@@ -212,8 +218,9 @@ class WorkspaceIndex:
         if self._is_full:
             limit_mib = self._limits.table_bytes // (1024 * 1024)
             notes.append(f"the index of {self._files.root} has reached its {limit_mib} MiB: some files are left out")
-        if self._slow_files:
-            notes.append(f"{self._slow_files} times a file took too long to parse and was left out")
+        if self._slow:
+            how_many = "1 file takes" if len(self._slow) == 1 else f"{len(self._slow)} files take"
+            notes.append(f"{how_many} too long to parse and so define nothing")
         notes += [
             f"{why}, so {language.name} files are not indexed; install foretype again"
             for language, why in self._unusable.items()
@@ -221,6 +228,7 @@ class WorkspaceIndex:
         return IndexProgress(
             files_done=len(self._stamps.keys() - waiting),
             files_total=len(self._stamps.keys() | waiting),
+            files_given_up=len(self._slow),
             symbols=self._table.symbol_count,
             table_bytes=self._table.memory_bytes,
             is_ready=not self.has_work,

@@ -174,3 +174,10 @@ def test_the_visible_rows_are_those_of_the_cursor_excerpt(lengths, cursor_row):
     inputs = state.inputs("u", Position(cursor_row, 0))
     rows = visible_rows(document, cursor_row)
     assert rows == Span(inputs.excerpt_start_row, inputs.excerpt_start_row + inputs.cursor_excerpt.count("\n") + 1)
+
+
+def test_what_is_nested_without_end_still_has_the_names_beside_the_cursor(names):
+    depth = 30_000
+    assert names("near = far\n|value = " + "(" * depth + ")" * depth + "\n", "python") == ["value", "far", "near"]
+    words = " ".join(f"word_{number}" for number in range(3_000))
+    assert names(f"|run {words}\n", "shellscript") == ["run"]

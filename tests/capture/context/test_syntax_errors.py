@@ -3,6 +3,9 @@
 import pytest
 
 from capture.context.syntax_errors import MAX_PROBLEMS, syntax_problems
+from capture.context.syntax_tree import SyntaxTree
+from capture.editing.document import Document
+from capture.editing.positions import Position
 
 
 @pytest.fixture
@@ -60,3 +63,14 @@ def test_a_text_without_a_grammar_has_none(problems):
 
 def test_a_text_too_large_to_parse_whole_has_none(problems):
     assert problems("value = 12345678\n" * 5000 + "b = = 2\n\n|\n") == ()
+
+
+def test_a_text_that_takes_too_long_to_parse_has_none_until_it_is_mended():
+    tree = SyntaxTree("shellscript")
+    document = Document("a<b(" * 12_000)
+    assert tree.around(document, 0).root is None
+    for number in (1, 2):  # the first state after one that was too long is left out
+        document = Document(f"echo ) {number}\n\n\n")
+        parsed = tree.around(document, 2)
+    assert syntax_problems(parsed, Position(2, 0))
+    assert tree.around(document, 2).root == parsed.root

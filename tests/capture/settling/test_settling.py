@@ -36,7 +36,7 @@ class Rig:
         self.finals = []
         self.refused_paths = set()
         self.settling = Settling(
-            self.finals.append,
+            lambda final, _opened: self.finals.append(final),
             self.ask,
             may_hold=lambda workspace_id, path: workspace_id == WORKSPACE and path not in self.refused_paths,
             clock=lambda: self.seconds,
@@ -886,7 +886,9 @@ async def test_the_real_ten_seconds_pass():
     finished = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
     settling = Settling(
-        finished.set_result, lambda deadline: loop.call_at(deadline, settling.wake), may_hold=lambda *_: True
+        lambda final, _opened: finished.set_result(final),
+        lambda deadline: loop.call_at(deadline, settling.wake),
+        may_hold=lambda *_: True,
     )
     document = Document(ROWS)
     inputs = PredictionInputs("a.py", ROWS, 0, ExcerptRanges({}), excerpt_start_row=0)

@@ -73,6 +73,7 @@ FULL = Snapshot(
     ),
     syntax_errors=SyntaxErrors(0, 1),
     redactions=2,
+    left_out=3,
 )
 
 TEXT = st.text('ab \n\t"\\\u00e9\u2028\U0001f600\0', max_size=12)
@@ -162,6 +163,7 @@ def snapshots(draw, paths=RELATIVE):
         repository=draw(st.none() | REPOSITORY),
         syntax_errors=draw(st.none() | st.builds(SyntaxErrors, NUMBER, NUMBER)),
         redactions=draw(NUMBER),
+        left_out=draw(NUMBER),
     )
 
 

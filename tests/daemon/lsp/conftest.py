@@ -214,10 +214,17 @@ def reading_seconds():
 
 
 @pytest.fixture
-async def services(engine, settings, reading_seconds):
+def keeper():
+    """Nothing is captured, unless a test file says otherwise."""
+
+
+@pytest.fixture
+async def services(engine, settings, reading_seconds, keeper):
     status = StatusBoard()
     scheduler = Scheduler(engine, status=status)
-    yield Services(scheduler, settings, status, reading_seconds)
+    services = Services(scheduler, settings, status, reading_seconds, keeper=keeper)
+    yield services
+    await services.ignored.close()
     await scheduler.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,7 @@ from capture.editing.substitution import (
     substitute,
     word_diff,
 )
-from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs
+from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, RelatedExcerpt, RelatedFile, Span
 from daemon.prompts.base import NewRegion, NoEdit, NoEditReason, Prompt, Refusal
 from daemon.prompts.line_edits import LineEdits
 from daemon.prompts.line_region import CONTROL_TOKENS, END, NO_EDIT
@@ -287,3 +288,39 @@ def test_a_replacement_respects_word_boundaries() -> None:
 def test_the_newest_replacement_counts() -> None:
     events = moment("‸", RENAMED, "@@ -3,1 +3,1 @@\n-a = 1\n+a = 2\n").events
     assert last_substitution(events) == Substitution("1", "2")
+
+
+# Related files
+
+
+def related(path: str, *excerpts: tuple[int, str, int]) -> RelatedFile:
+    """A file with excerpts: first row, text, order."""
+    return RelatedFile(
+        path,
+        100,
+        tuple(RelatedExcerpt(Span(row, row + text.count("\n")), text, order) for row, text, order in excerpts),
+    )
+
+
+def test_what_becomes_known_later_stands_behind_what_was_shown_before() -> None:
+    inputs = moment(f"total = {CURSOR}price\n")
+    first = related("shop/recent.py", (0, "recent = 1\n", 1000))
+    later = related("shop/prices.py", (4, "price = 2\n", 0))
+    before = rendered(replace(inputs, related_files=(first,))).text
+    after = rendered(replace(inputs, related_files=(first, later))).text
+    shown, _, rest = before.partition("<|region|>")
+    assert "recent = 1" in shown
+    assert after == f"{shown}<|context|>shop/prices.py\nprice = 2\n<|region|>{rest}"
+
+
+def test_the_more_important_excerpt_of_a_file_is_the_first_to_get_room() -> None:
+    long, short = "little = 1\n" * 30, "much = 1\n"
+    file = related("shop/prices.py", (0, long, 1), (50, short, 0))
+    text = rendered(replace(moment(f"x{CURSOR}\n"), related_files=(file,))).text
+    assert short in text
+    assert "little" not in text
+
+
+def test_an_excerpt_of_the_file_itself_is_not_repeated() -> None:
+    file = related("shop/basket.py", (0, "once = 1\n", 0))
+    assert "<|context|>" not in rendered(replace(moment(f"x{CURSOR}\n"), related_files=(file,))).text

@@ -271,6 +271,23 @@ async def test_a_fault_costs_one_message_and_shows_no_text(write, open_index, ca
     assert "PlantedMarker" not in caplog.text
 
 
+async def test_a_text_that_takes_too_long_to_parse_holds_up_nothing_else(write, open_index):
+    endless = "a<b(" * 50_000  # 200 kB of brackets that nobody closes: minutes, for a shell's grammar
+    one = await open_index(write({"stalled.sh": endless, "z.sh": "good() { echo; }\n"}))
+    first = one.index.process_id
+    assert await one.places("good", "asking.sh") == [("z.sh", 0)]
+    assert (one.progress.files_given_up, one.progress.files_done) == (1, 2)
+    one.index.note_open(one.path("typed.sh"), lambda: endless)
+    await one.until(lambda: one.progress.files_given_up == 2)
+    for keys in range(20):
+        one.index.note_open(one.path("typed.sh"), lambda typed="(" * keys: endless + typed)
+        assert await one.places("good", "asking.sh") == [("z.sh", 0)]
+    one.index.note_closed(one.path("typed.sh"))
+    await one.until(lambda: one.progress.files_given_up == 1)
+    assert any("too long" in note for note in one.progress.notes)
+    assert one.index.process_id == first
+
+
 async def test_many_files_changed_at_once_are_all_followed(write, open_index):
     one = await open_index(write({f"{number}.py": f"def old_{number}(): pass\n" for number in range(300)}))
     write({f"{number}.py": f"def new_{number}(): pass\n" for number in range(300)})

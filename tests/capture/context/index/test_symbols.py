@@ -7,7 +7,8 @@ import textwrap
 import pytest
 
 from capture.context.index.languages import LANGUAGES, family_of, language_of
-from capture.context.index.symbols import MAX_NAME_CHARACTERS, TakesTooLong, tagger_of
+from capture.context.index.symbols import MAX_NAME_CHARACTERS, MAX_SYMBOLS, tagger_of
+from capture.parsing import TakesTooLong
 
 # file name, its text, and what it defines: name, kind, first row, row behind the last
 SAMPLES = [
@@ -450,6 +451,16 @@ def test_text_that_is_nothing_but_broken_pieces_is_given_up():
     with pytest.raises(TakesTooLong):
         symbols_of("a.py", "(" * 100_000)
     assert symbols_of("a.py", "") == ()
+
+
+def test_only_what_is_in_capitals_is_a_constant_of_a_java_class():
+    text = "class A {\n  int MAX_2 = 1, other = 2, Mixed = 3;\n}\n"
+    assert [item.name for item in symbols_of("A.java", text)] == ["A", "MAX_2"]
+
+
+def test_a_generated_file_gives_its_first_symbols():
+    found = symbols_of("a.c", "".join(f"int value_{number} = 0;\n" for number in range(MAX_SYMBOLS + 10)))
+    assert [item.name for item in found] == [f"value_{number}" for number in range(MAX_SYMBOLS)]
 
 
 def test_names_in_other_scripts_keep_their_spelling_and_endless_ones_are_left_out():

@@ -10,9 +10,11 @@ import pytest
 from capture.context.index.answers import MAX_ANSWER_BYTES, MAX_TEXT_BYTES, MAX_TEXT_ROWS
 from capture.context.index.messages import IndexLimits
 from capture.context.index.open_texts import OpenTexts
+from capture.context.index.symbols import Tagger
 from capture.context.index.walk import WorkspaceFiles
 from capture.context.index.workspace import WorkspaceIndex
 from capture.gate.exclude import PathGate
+from capture.parsing import TakesTooLong
 
 
 class Opened:
@@ -143,6 +145,41 @@ def test_a_file_that_takes_too_long_is_left_out_and_a_note_says_so(opened):
     one = opened({"a.py": "(" * 100_000, "b.py": "def good(): pass\n"})
     assert list(one.find("good")) == ["good"]
     assert any("too long" in note for note in one.index.progress().notes)
+
+
+def test_what_takes_too_long_is_counted_until_it_is_mended_or_gone(opened):
+    endless = "a<b(" * 50_000  # as a script for the shell: minutes
+    one = opened({"a.sh": endless, "b.sh": endless, "c.sh": "good() { echo; }\n"})
+    progress = one.index.progress()
+    assert (progress.files_given_up, progress.files_done, progress.is_ready) == (2, 3, True)
+    assert "2 files take too long to parse and so define nothing" in progress.notes
+    assert list(one.find("good", asking="a.sh")) == ["good"]
+    one.index.open_text(str(one.root / "a.sh"), "mended() { echo; }\n")
+    assert one.index.progress().files_given_up == 2  # the first state after one that was too long is left out
+    one.index.open_text(str(one.root / "a.sh"), "mended() { echo 1; }\n")
+    assert list(one.find("mended", asking="c.sh")) == ["mended"]
+    (one.root / "b.sh").unlink()
+    one.index.note_changes([str(one.root / "b.sh")])
+    one.work()
+    assert one.index.progress().files_given_up == 0
+
+
+def test_an_open_text_that_stays_too_long_is_tried_ever_more_rarely(opened, monkeypatch):
+    tried = 0
+
+    def symbols(_tagger, _source):
+        nonlocal tried
+        tried += 1
+        raise TakesTooLong
+
+    one = opened({"a.py": "x = 1\n"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Tagger, "symbols", symbols)
+        for state in range(200):
+            one.index.open_text(str(one.root / "a.py"), f"{'(' * state}\n")
+    assert tried == 8
+    one.index.close_text(str(one.root / "a.py"))  # the disk has another text
+    assert list(one.find("x")) == ["x"]
 
 
 def test_only_so_many_files_are_indexed_and_a_note_says_so(opened):

@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, durably: bool = False) -> None:
     """Replace the file, or make it and its folders; a link stays a link and what it points at keeps its permissions.
 
-    The text is written as it is, in UTF-8. Raises OSError, and then nothing is left behind.
+    The text is written as it is, in UTF-8; only its owner can read a file made so. ``durably``: when this returns, not
+    even a power cut brings the old text back. Raises OSError, and then nothing is left behind (where only the folder
+    could not be synced, the new text stands, and may be lost with a power cut).
     """
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -21,6 +23,15 @@ def write_whole(path: Path, text: str) -> None:
             file.write(text)
             if target.exists():
                 os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
+            if durably:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+    if durably:
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
