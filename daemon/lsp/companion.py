@@ -22,7 +22,6 @@ from daemon.lsp.companion_handshake import answers_in, introduce
 from daemon.lsp.companion_process import CompanionProcess, ServerGone
 from daemon.lsp.companion_program import ProgramRefused, find_program
 from daemon.lsp.companion_texts import FollowedTexts
-from daemon.lsp.definition_targets import no_growth
 from daemon.lsp.documents import path_of
 from daemon.lsp.params import member
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from capture.context.definitions import Definition, Identifier
     from capture.editing.positions import ContentChange
     from daemon.lsp.companion_definitions import OpenText
-    from daemon.lsp.definition_targets import Grow
 
 OnDiagnostics = Callable[[str, int | None, list[Any]], None]  # the editor's URI and version, LSP's diagnostics
 
@@ -71,7 +69,6 @@ class Companion:
         *,
         on_diagnostics: OnDiagnostics,
         open_text: OpenText = lambda _path: None,
-        grow: Grow = no_growth,
         limits: CompanionLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -86,7 +83,7 @@ class Companion:
         self._sleep = sleep
         self._texts = FollowedTexts(language_id)
         self._questions = DefinitionQuestions(
-            self._texts, open_text, grow, self._limits.request_seconds, self._limits.requests_in_flight
+            self._texts, open_text, self._limits.request_seconds, self._limits.requests_in_flight
         )
         self._state = CompanionState.UNUSED
         self._reason = ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from capture.context.definitions import Definition, Identifier
     from daemon.lsp.companion_process import CompanionProcess
     from daemon.lsp.companion_texts import FollowedText, FollowedTexts
-    from daemon.lsp.definition_targets import Grow, Target
+    from daemon.lsp.definition_targets import Target
 
 OpenText = Callable[[str], str | None]  # the text of the file at a path where an editor has it open
 
@@ -44,11 +44,10 @@ class DefinitionQuestions:
     """Asks on behalf of one companion."""
 
     def __init__(
-        self, texts: FollowedTexts, open_text: OpenText, grow: Grow, request_seconds: float, requests_in_flight: int
+        self, texts: FollowedTexts, open_text: OpenText, request_seconds: float, requests_in_flight: int
     ) -> None:
         self._texts = texts
         self._open_text = open_text
-        self._grow = grow
         self._request_seconds = request_seconds
         self._turns = asyncio.Semaphore(requests_in_flight)
 
@@ -111,4 +110,4 @@ class DefinitionQuestions:
             text = self._open_text(path) if followed is None else followed.text.text
             if text is not None:
                 texts[path] = text
-        return await asyncio.to_thread(definitions_of, places, texts, self._grow)
+        return await asyncio.to_thread(definitions_of, places, texts)

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from daemon.lsp.companion import Companion
-from daemon.lsp.definition_targets import no_growth
 from daemon.lsp.documents import path_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from capture.editing.positions import ContentChange
     from daemon.language_settings import LanguageSettings
     from daemon.lsp.companion import OnDiagnostics
-    from daemon.lsp.definition_targets import Grow
     from daemon.lsp.documents import Documents, OpenDocument
 
     Key = tuple[str, str, tuple[str, ...]]  # folder, language id, command
@@ -31,10 +29,9 @@ if TYPE_CHECKING:
 class Companions:
     """Owns the companions of one window; a ``DefinitionSource`` for all of its documents."""
 
-    def __init__(self, documents: Documents, on_diagnostics: OnDiagnostics, grow: Grow = no_growth) -> None:
+    def __init__(self, documents: Documents, on_diagnostics: OnDiagnostics) -> None:
         self._documents = documents
         self._on_diagnostics = on_diagnostics
-        self._grow = grow
         self._languages: Mapping[str, LanguageSettings] = {}
         self._folders: tuple[str, ...] = ()
         self._running: dict[Key, Companion] = {}
@@ -66,7 +63,6 @@ class Companions:
                 Path(folder),
                 on_diagnostics=self._on_diagnostics,
                 open_text=self._open_text,
-                grow=self._grow,
             )
         self._key_of[document.uri] = key
         self._running[key].opened(document.uri, document.version, document.text.text)

@@ -2,6 +2,7 @@
 local M = { debounce_ms = 50, status = nil } -- `status`: {kind, message, busy}, as the daemon last said
 local api, util, NAME, UTF16 = vim.api, vim.lsp.util, 'foretype', 'utf-16' -- the daemon always counts in UTF-16
 local namespace, timer = api.nvim_create_namespace(NAME), assert(vim.uv.new_timer())
+local known = {} -- by buffer: the diagnostics of others as they were found, because the daemon moves them with the text
 local shown, asked = nil, {} -- the edit on the screen: {buffer, client, edit}; the newest question: {buffer, version}
 function M.dismiss() -- take the edit off the screen, and one that is still to come
   if shown and api.nvim_buf_is_valid(shown.buffer) then api.nvim_buf_clear_namespace(shown.buffer, namespace, 0, -1) end
@@ -34,7 +35,8 @@ function M.request() -- ask for the next edit at the cursor; the daemon drops an
   local client, params = client_of(buffer), util.make_position_params(0, UTF16)
   local mine = { buffer = buffer, version = util.buf_versions[buffer] }
   if not client then return end
-  asked, params.textDocument.version, params.diagnostics = mine, mine.version, diagnostics(buffer)
+  known[buffer] = known[buffer] or diagnostics(buffer)
+  asked, params.textDocument.version, params.diagnostics = mine, mine.version, known[buffer]
   client:request('textDocument/copilotInlineEdit', params, function(_, result)
     local edit = vim.tbl_get(result or {}, 'edits', 1)
     local fits = edit and vim.deep_equal(edit.textDocument, params.textDocument)
@@ -72,8 +74,9 @@ function M.setup(config) -- `config` is what vim.lsp.config takes, to change `cm
   end)
   on('DiagnosticChanged', function(event)
     local client, params = client_of(event.buf), { uri = vim.uri_from_bufnr(event.buf) }
+    known[event.buf] = diagnostics(event.buf)
     if not client then return end
-    params.version, params.diagnostics = util.buf_versions[event.buf], diagnostics(event.buf)
+    params.version, params.diagnostics = util.buf_versions[event.buf], known[event.buf]
     client:notify('foretype/didChangeDiagnostics', params)
   end)
 end

@@ -19,6 +19,7 @@ import pytest
 
 from daemon import control
 from tests.daemon.process.conftest import PATIENCE_SECONDS, Editor, changed, world  # noqa: F401  (fixtures)
+from tests.e2e.shop import Shop, Stored
 
 HERE = Path(__file__).parent
 EDITOR = HERE.parents[1] / "editors" / "neovim"
@@ -189,10 +190,28 @@ class Machine:
         while self.status()["predictions"]["model"]["busy"] is not busy:
             assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: busy {busy}"
 
+    def wait_for_index(self):
+        """Return once the one symbol index has read its whole folder."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while [index["state"] for index in self.status()["indexes"]] != ["ready"]:
+            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: the index is ready"
+
     def worker(self):
         """The one engine worker."""
         [worker] = [child for child in self.hub.children() if "daemon.engine.worker" in child.cmdline()]
         return worker
+
+
+@pytest.fixture
+def shop(world):  # noqa: F811
+    """The workspace of the tests of capture."""
+    return Shop(world.project)
+
+
+@pytest.fixture
+def stored(world):  # noqa: F811
+    """What is stored."""
+    return Stored(world)
 
 
 @pytest.fixture
@@ -239,6 +258,12 @@ def neovim(world):  # noqa: F811
     yield start
     for editor in started:
         editor.close()
+
+
+@pytest.fixture
+def readme():
+    """The configuration that the client's README tells a user to write."""
+    return readme_configuration()
 
 
 def readme_configuration():

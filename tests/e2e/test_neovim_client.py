@@ -203,3 +203,16 @@ def test_diagnostics_of_others_are_forwarded_and_attached_in_utf16_units(scripte
     assert asked["diagnostics"] == [expected]
     editor.lua("vim.diagnostic.reset()")
     assert said(editor, "foretype/didChangeDiagnostics")[1]["diagnostics"] == []
+
+
+def test_a_diagnostic_is_attached_as_it_was_found_because_the_daemon_moves_it_with_the_text(scripted):
+    editor = scripted("a = 1\nprint(total)\n")
+    editor.lua(
+        "vim.diagnostic.set(vim.api.nvim_create_namespace('linter'), 0, {{ lnum = 1, col = 6, end_lnum = 1,"
+        " end_col = 11, severity = 1, message = 'undefined name' }})"
+    )
+    editor.type("ggOx")  # its row has another text now, too short for its columns
+    editor.wait("#scripted.said('textDocument/copilotInlineEdit') > 0")
+    [forwarded] = said(editor, "foretype/didChangeDiagnostics")
+    assert forwarded["diagnostics"][0]["range"]["start"] == {"line": 1, "character": 6}
+    assert said(editor, "textDocument/copilotInlineEdit")[-1]["diagnostics"] == forwarded["diagnostics"]

@@ -16,7 +16,6 @@ import pytest
 from capture.context.definitions import Definition, Identifier
 from capture.editing.document import Document
 from capture.editing.positions import ContentChange, Position, Range, utf16_length
-from capture.inputs import Span
 from daemon.engine.restarts import RestartPolicy
 from daemon.language_settings import LanguageSettings
 from daemon.lsp.companion import Companion, CompanionLimits, CompanionState
@@ -183,7 +182,7 @@ async def test_definitions_are_found_across_files_with_their_rows(world):
     text = "from tools.helpers import helper\n\nprint(helper(1), missing)\n"
     companion = await world.ready(text)
     found = await world.found(companion, text, ["helper", "missing"])
-    assert found == {"helper": [where(path, 3, "def helper(x):\n")], "missing": []}
+    assert found == {"helper": [where(path, 3, "def helper(x):\n    return x\n")], "missing": []}
 
 
 async def test_a_server_that_names_whole_items_gives_their_text(world):
@@ -194,19 +193,12 @@ async def test_a_server_that_names_whole_items_gives_their_text(world):
     assert found == {"helper": [where(path, 0, "def helper(x):\n    y = x\n    return y\n")]}
 
 
-async def test_the_caller_may_have_rows_grown_to_the_item(world):
-    path = world.write("helpers.py", "@cached\ndef helper(x):\n    return x\n")
-    asked = []
-
-    def grow(path, text, rows):
-        asked.append((path, text, rows))
-        return Span(rows.start - 1, rows.end + 1)
-
+async def test_of_a_server_that_names_the_name_alone_the_whole_item_is_shown(world):
+    path = world.write("helpers.py", "@cached\ndef helper(x):\n    y = x\n\n    return y\n\n\nlast = 1\n")
     text = "helper(1)\n"
-    companion = await world.ready(text, grow=grow)
+    companion = await world.ready(text)
     found = await world.found(companion, text, ["helper"])
-    assert asked == [(str(path), "@cached\ndef helper(x):\n    return x\n", Span(1, 2))]
-    assert found == {"helper": [where(path, 0, "@cached\ndef helper(x):\n    return x\n")]}
+    assert found == {"helper": [where(path, 1, "def helper(x):\n    y = x\n\n    return y\n")]}
 
 
 async def test_the_type_of_a_value_comes_after_its_definition(world):
@@ -214,7 +206,9 @@ async def test_the_type_of_a_value_comes_after_its_definition(world):
     text = "value.use()\n"
     companion = await world.ready(text)
     found = await world.found(companion, text, ["value"])
-    assert found == {"value": [where(path, 3, "value = Thing()\n", "value"), where(path, 0, "class Thing:\n", "value")]}
+    assert found == {
+        "value": [where(path, 3, "value = Thing()\n", "value"), where(path, 0, "class Thing:\n    pass\n", "value")]
+    }
 
 
 async def test_an_open_buffer_counts_before_the_file_on_the_disk(world):

@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.editing.positions import Position, Range
-from capture.inputs import Span
 from daemon.lsp.definition_targets import (
     MAX_DEFINITION_BYTES,
     MAX_DEFINITION_ROWS,
     MAX_FILE_BYTES,
     Target,
     definitions_of,
-    no_growth,
     targets_of,
     text_of_file,
 )
@@ -34,9 +32,9 @@ def target(row, start, end, item=None):
     return Target(PATH, Range(Position(row, start), Position(row, end)), whole)
 
 
-def found(text, *targets, grow=no_growth):
+def found(text, *targets):
     """The rows and texts of the definitions."""
-    definitions = definitions_of({"name": targets}, {PATH: text}, grow)
+    definitions = definitions_of({"name": targets}, {PATH: text})
     return [(definition.start_row, definition.text) for definition in definitions["name"]]
 
 
@@ -89,7 +87,7 @@ def test_no_answer_does_harm(answer):
 
 def test_the_rows_of_the_item_are_taken_whole_and_with_plain_line_ends():
     text = "a\r\ndef name():\r\n    pass\r\nb"
-    assert found(text, target(1, 4, 8)) == [(1, "def name():\n")]
+    assert found(text, target(1, 4, 8)) == [(1, "def name():\n    pass\n")]
     assert found(text, target(1, 4, 8, item=(1, 3))) == [(1, "def name():\n    pass\n")]
     assert found("def name(): pass", target(0, 4, 8)) == [(0, "def name(): pass\n")]
 
@@ -126,15 +124,32 @@ def test_a_long_item_is_cut_behind_its_head():
     assert found("name = " + "y" * MAX_DEFINITION_BYTES, target(0, 0, 4)) == []
 
 
-@given(st.integers(0, 99), st.integers(-5, 105), st.integers(-5, 105), st.integers(0, 200))
-def test_whatever_the_growth_the_rows_hold_the_name_and_exist(name_row, start, end, width):
-    rows = [f"{row}{'x' * width}\n" for row in range(100)]
-    [(row, text)] = found("".join(rows), target(name_row, 0, 1), grow=lambda *_: Span(max(0, start), end))
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("def name(a):\n    return a\n\n\nlast = 1\n", "def name(a):\n    return a\n"),
+        ("def name(\n    a,\n) -> int:\n    return a\nlast = 1\n", "def name(\n    a,\n) -> int:\n    return a\n"),
+        ("int name(void)\n{\n\treturn 1;\n}\n\nint last;\n", "int name(void)\n{\n\treturn 1;\n}\n"),
+        ("fn name() {\n    one();\n\n    two();\n}\nfn last() {}\n", "fn name() {\n    one();\n\n    two();\n}\n"),
+        ("  name: 1,\n  other: 2,\n", "  name: 1,\n"),
+        ("    name = 1\nlast = 2\n", "    name = 1\n"),
+    ],
+)
+def test_a_name_alone_brings_what_is_indented_below_it(text, shown):
+    start = text.split("name")[0].rpartition("\n")[2]
+    assert found(text, target(0, len(start), len(start) + 4)) == [(0, shown)]
+
+
+@given(st.integers(0, 99), st.lists(st.integers(0, 3), min_size=100, max_size=100), st.integers(0, 200))
+def test_however_far_an_item_goes_its_rows_hold_the_name_and_exist(name_row, indentations, width):
+    rows = [f"{' ' * depth}{row}{'x' * width}\n" for row, depth in enumerate(indentations)]
+    [(row, text)] = found("".join(rows), target(name_row, 0, 1))
     lines = text.splitlines(keepends=True)
     assert lines == rows[row : row + len(lines)]
     assert row <= name_row < row + len(lines)
     assert len(lines) <= MAX_DEFINITION_ROWS
     assert len(text) <= MAX_DEFINITION_BYTES
+    assert all(indentations[name_row] < depth for depth in indentations[row + 1 : row + len(lines)])
 
 
 def test_only_text_files_of_a_bearable_size_are_read(tmp_path):
@@ -150,4 +165,4 @@ def test_only_text_files_of_a_bearable_size_are_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert text_of_file(str(tmp_path / "pipe")) is None
     missing = Target(str(tmp_path / "missing"), target(0, 0, 1).name)
-    assert definitions_of({"name": [missing]}, {}, no_growth) == {"name": []}
+    assert definitions_of({"name": [missing]}, {}) == {"name": []}
