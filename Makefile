@@ -54,9 +54,10 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
-soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store killed 200 times; planted secrets (two hours)
+soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets (two and a half hours)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 	STORE_KILLS=200 STORE_POWER_CUTS=50 $(BIN)/python -m pytest tests/capture/store/test_store_kill.py -v
+	HUB_KILLS=200 HUB_POWER_CUTS=50 DISK_FAILURES_EVERY=1 $(BIN)/python -m pytest tests/e2e/test_hub_kill.py tests/e2e/test_disk_failures.py -v
 	SECRETS_PER_KIND=200 LIBRARY_FILES=0 IGNORED_EXAMPLES=200 $(BIN)/python -m pytest tests/capture/gate/test_redaction.py tests/capture/gate/test_ignored.py -v
 
 check: $(VENV)/train  ## formatting, lint, types
@@ -73,6 +74,7 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.prompt_reuse
 	$(BIN)/python -m bench.keystroke_path
 	$(BIN)/python -m bench.symbol_index
+	$(BIN)/python -m bench.keys_while_indexing
 
 bench-keystrokes: $(VENV)/report  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
 	$(BIN)/python -m bench.keystrokes --threads 2 --minutes 115

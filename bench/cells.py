@@ -12,8 +12,10 @@ import os
 import platform
 import re
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +30,7 @@ from bench.peers.llama_server_build import build
 from bench.session import Session, read_sessions
 from bench.settings_search import Tried, search, search_again
 from bench.systems import SYSTEMS, Setting, System
+from bench.workspaces import workspace_of
 from daemon.tuning.record import processor_name
 
 SWEEP_SESSION, SWEEP_KEYSTROKES, WIDENED_SWEEP_KEYSTROKES = "python_basket", 50, 30
@@ -48,8 +51,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The name of its file; other sessions, other keys."""
-        typed = hashlib.sha256(b"".join(session.to_bytes() for session in self.sessions)).hexdigest()
+        """The name of its file; other sessions or workspaces, other keys."""
+        parts = (part for each in self.sessions for part in (each.to_bytes(), workspace_of(each).to_bytes()))
+        typed = hashlib.sha256(b"".join(parts)).hexdigest()
         return file_name(f"{self.model}--{self.system}--{typed[:8]}")
 
     @property
@@ -148,6 +152,7 @@ class Bench:
     def _run(self, cell: Cell, system: System) -> dict[str, Any]:
         model = model_path(cell.model)
         log = self._folder / f"{cell.key}.log"
+        log.unlink(missing_ok=True)
         command, env = system.command(model, self._threads), system.environment(self._home, model, self._threads)
         try:
             return asyncio.run(type_sessions(cell, command, env, log))
@@ -168,22 +173,27 @@ class Bench:
 
 
 async def type_sessions(cell: Cell, command: Sequence[str], env: dict[str, str], log: Path) -> dict[str, Any]:
-    """Start a server, type every session into it, and end it; raises ServerEnded."""
-    client = await OpenLoopClient.start(command, env, log)
+    """Type every session into a server of its own, in a copy of its workspace; raises ServerEnded.
+
+    One server for all would show the files of one project beside those of the next. What they say is added to ``log``.
+    """
     records: list[Record] = []
+    all_totals: list[dict[str, Any]] = []
     cpu_seconds, rss_bytes = 0.0, 0
-    try:
-        for session in cell.sessions:
-            typing = Typing(client, session)
-            await typing.open()
-            before = client.cost()
-            records += await typing.run()
-            after = client.cost()
+    for session in cell.sessions:
+        with _copied_workspace(session) as root:
+            client = await OpenLoopClient.start(command, env, log, root)
+            try:
+                typing = Typing(client, session)
+                await typing.open()
+                before = client.cost()
+                records += await typing.run()
+                after = client.cost()
+                all_totals.append((await client.request("foretype/status", {})).get("totals") or {})
+            finally:
+                await client.leave()
             cpu_seconds += after.cpu_seconds - before.cpu_seconds
             rss_bytes = max(rss_bytes, after.rss_bytes)
-        totals = (await client.request("foretype/status", {})).get("totals") or {}
-    finally:
-        await client.leave()
     return {
         "key": cell.key,
         "model": cell.model,
@@ -192,9 +202,29 @@ async def type_sessions(cell: Cell, command: Sequence[str], env: dict[str, str],
         "recorded": [session.name for session in cell.sessions if not session.header.simulated],
         "summary": report.summarise(records),
         "cost": {"cpu_seconds_per_1000": round(1000 * cpu_seconds / len(records), 2), "rss_bytes": rss_bytes},
-        "totals": totals,
+        "totals": added(all_totals),
         "records": [record.to_json() for record in records],
     }
+
+
+@contextmanager
+def _copied_workspace(session: Session) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        workspace_of(session).write(root)
+        yield root
+
+
+def added(totals: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Several servers' totals together, number by number; what one of them does not know (None) is not known."""
+    together: dict[str, Any] = {}
+    for name in dict.fromkeys(name for each in totals for name in each):
+        values = [each.get(name) for each in totals]
+        if all(isinstance(value, dict) for value in values):
+            together[name] = added([value for value in values if isinstance(value, dict)])
+        else:
+            together[name] = None if None in values else sum(values)
+    return together
 
 
 def environment(threads: int) -> dict[str, Any]:

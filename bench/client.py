@@ -27,8 +27,8 @@ READ_BYTES = 65_536
 LOAD_SECONDS = 600.0  # for the first answer, which loads the model
 LAST_ANSWER_SECONDS = 120.0  # for the answer to the last key
 LEAVE_SECONDS = 10.0
-SECONDS_BEFORE_FIRST_KEY = 0.3
-ROOT_URI = "file:///bench"
+SECONDS_BEFORE_FIRST_KEY = 2.0  # the person looks at the file; meanwhile what is around it is found
+NOWHERE = Path("/bench")  # a workspace that is not there
 REPOSITORY = Path(__file__).parent.parent
 
 Outcome = Literal["edit", "none", "superseded", "refused", "failed"]
@@ -78,11 +78,17 @@ class ServerEnded(Exception):
 
 
 class OpenLoopClient:
-    """One server process and the connection to it; ``leave_seconds`` is its time to leave before it is killed."""
+    """One server process and the connection to it; ``leave_seconds`` is its time to leave before it is killed.
 
-    def __init__(self, process: asyncio.subprocess.Process, *, leave_seconds: float = LEAVE_SECONDS) -> None:
+    ``root`` is the workspace folder it is told of.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, root: Path = NOWHERE, *, leave_seconds: float = LEAVE_SECONDS
+    ) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("the server was not started with pipes")
+        self.root = root
         self._process = process
         self._leave_seconds = leave_seconds
         self._stdin, self._stdout = process.stdin, process.stdout
@@ -92,10 +98,16 @@ class OpenLoopClient:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], env: Mapping[str, str], log: Path, *, leave_seconds: float = LEAVE_SECONDS
+        cls,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        root: Path = NOWHERE,
+        *,
+        leave_seconds: float = LEAVE_SECONDS,
     ) -> OpenLoopClient:
-        """Start the server in the repository, its standard error into ``log``, and initialise it."""
-        with log.open("wb") as errors:
+        """Start the server in the repository, its standard error behind what is in ``log``, and initialise it."""
+        with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
@@ -104,8 +116,8 @@ class OpenLoopClient:
                 env=dict(env),
                 cwd=REPOSITORY,
             )
-        client = cls(process, leave_seconds=leave_seconds)
-        folders = [{"uri": ROOT_URI, "name": "bench"}]
+        client = cls(process, root, leave_seconds=leave_seconds)
+        folders = [{"uri": root.as_uri(), "name": "bench"}]
         try:
             await client.request("initialize", {"processId": None, "capabilities": {}, "workspaceFolders": folders})
         except (ServerEnded, TimeoutError, RuntimeError):
@@ -196,18 +208,25 @@ class OpenLoopClient:
 class Typing:
     """One session being typed into a server.
 
-    ``last_answer_seconds`` is how long the answer to the last key is waited for.
+    ``last_answer_seconds`` is how long the answer to the last key is waited for, ``rest_seconds`` how long the person
+    looks at the file before the first.
     """
 
     def __init__(
-        self, client: OpenLoopClient, session: Session, *, last_answer_seconds: float = LAST_ANSWER_SECONDS
+        self,
+        client: OpenLoopClient,
+        session: Session,
+        *,
+        last_answer_seconds: float = LAST_ANSWER_SECONDS,
+        rest_seconds: float = SECONDS_BEFORE_FIRST_KEY,
     ) -> None:
         self.records: list[Record] = []
         self.shown: dict[str, Any] | None = None  # the edit on the screen, as the server sent it
         self._last_answer_seconds = last_answer_seconds
+        self._rest_seconds = rest_seconds
         self._client = client
         self._session = session
-        self._uri = f"{ROOT_URI}/{session.name}/{session.header.path}"
+        self._uri = (client.root / session.header.path).as_uri()
         self._document = Document(session.header.text, version=1)
         self._loop = asyncio.get_running_loop()
         self._started = 0.0
@@ -229,7 +248,7 @@ class Typing:
 
         ValueError when the text at the end is not the session's: the session is damaged.
         """
-        self._started = self._loop.time() + SECONDS_BEFORE_FIRST_KEY
+        self._started = self._loop.time() + self._rest_seconds
         for keystroke in self._session.keystrokes:
             await asyncio.sleep(self._started + keystroke.at_ms / 1000 - self._loop.time())
             self._raise_if_ended()

@@ -4,10 +4,12 @@
     python -m bench.keystrokes --publish docs
 
 Simulated typing sessions (``bench/sessions``), or recorded ones by path, are typed at their own pace into a language
-server of each system, whether or not it keeps up (``client.py``). One cell is one model in one system; each ends as a
-JSON file in the output folder and is not measured again while that file is there: a run that was cut shows what there
-is, and the next one goes on. Prints the plan, a table for people and one JSON object as the last line; draws pictures
-where matplotlib is installed. ``--publish`` measures nothing: it writes a page and its pictures from what was measured.
+server of each system, whether or not it keeps up (``client.py``), each in the project it belongs to
+(``workspaces.py``): every system finds the same context there and shows it to the model. One cell is one model in one
+system; each ends as a JSON file in the output folder and is not measured again while that file is there: a run that was
+cut shows what there is, and the next one goes on. Prints the plan, a table for people and one JSON object as the last
+line; draws pictures where matplotlib is installed. ``--publish`` measures nothing: it writes a page and its pictures
+from what was measured.
 
 A model is ``student``, ``zeta2-student``, a GGUF's path, or one of these with ``@0.5b-q8_0`` behind it: widened to that
 shape and quantised so (``widen.py``). Peers run at the best of a few settings, tried on a short session for each model;
@@ -37,7 +39,7 @@ from bench.cells import (
     CannotTune,
     Cell,
 )
-from bench.client import ServerEnded
+from bench.client import SECONDS_BEFORE_FIRST_KEY, ServerEnded
 from bench.models import STUDENT, ZETA2_PATH, ZETA2_STUDENT, base_name, check_model, shape_name
 from bench.peers.llama_server_build import BuildFailed, binary_path
 from bench.publish import publish
@@ -55,7 +57,7 @@ WIDENED_SESSIONS = {"0.5b": ("python_basket", "python_parser"), "1.5b": ("python
 QUICK_SESSION, QUICK_KEYSTROKES, QUICK_TUNE_SECONDS = "python_basket", 60, 20.0
 STUDENT_TUNE_SECONDS = 20.0  # a small model is measured before its time is up
 # For the estimate: starting a server, and before and behind each session the first and the last answer, by shape.
-START_SECONDS, ANSWER_SECONDS = 5.0, {"": 1.0, "0.5b": 15.0, "1.5b": 40.0}
+START_SECONDS, ANSWER_SECONDS = 3.0, {"": 1.0, "0.5b": 15.0, "1.5b": 40.0}
 
 
 @dataclass(slots=True)
@@ -94,14 +96,14 @@ def planned_seconds(cell: Cell, *, quick: bool = False) -> float:
     shape = shape_name(cell.model)
     answers = ANSWER_SECONDS.get(shape, ANSWER_SECONDS["1.5b"])
     system = SYSTEMS[cell.system]
-    seconds = START_SECONDS + cell.seconds + len(cell.sessions) * answers
+    seconds = cell.seconds + len(cell.sessions) * (START_SECONDS + SECONDS_BEFORE_FIRST_KEY + answers)
     if system.tune_command(TUNE_SECONDS):
         longest = TUNE_SECONDS if shape else STUDENT_TUNE_SECONDS
         seconds += START_SECONDS + (min(longest, QUICK_TUNE_SECONDS) if quick else longest)
     if not quick:
         [session] = read_sessions([SWEEP_SESSION])
         typing = session.first(WIDENED_SWEEP_KEYSTROKES if shape else SWEEP_KEYSTROKES).seconds
-        seconds += _tries(cell) * (START_SECONDS + typing + answers)
+        seconds += _tries(cell) * (START_SECONDS + SECONDS_BEFORE_FIRST_KEY + typing + answers)
     return seconds
 
 

@@ -17,12 +17,15 @@ Cells = Sequence[Mapping[str, Any]]
 
 SIMULATED = """\
 The sessions are **simulated**: a seeded typist wrote them (`bench/typist.py`), with pauses, jumps, slips, undos,
-renames and predictions taken, at 60 to 120 words a minute; they lie in `bench/sessions`.
+renames and predictions taken, at 60 to 120 words a minute; they lie in `bench/sessions`. Each is typed in a project of
+its own, a few files with a git history (`bench/sessions/workspaces`).
 """
 EXPLANATION = """\
 Each is typed at its own pace into a language server on standard input and output, whether or not the server keeps up.
 All systems get the same GGUF, the same prompts and the same number of threads, and questions one at a time, the newest
-first. Peers run with the best setting that a search on a short session found, foretype after `foretype model tune`.
+first. What stands in the prompts beside the text and its history, all systems find with foretype's own code while the
+session is typed: definitions from a symbol index of the project, files that change together, syntax errors. Peers run
+with the best setting that a search on a short session found, foretype after `foretype model tune`.
 Peers finish every answer that is still asked for; foretype also ends one that has come back to the text there was, and
 one that has become too unsure to be shown.
 

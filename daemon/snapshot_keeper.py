@@ -80,6 +80,7 @@ class SnapshotKeeper:
         self._counts: Counter[str] = Counter()
         self._latest = ""
         self._broken = ""
+        self._full_disk = ""  # why nothing can be stored until there is room again
 
     async def keep(self, finished: Finished) -> Stored | Refused:
         """Store it if it may be; the answer comes after the commit. Raises nothing but CancelledError.
@@ -104,7 +105,7 @@ class SnapshotKeeper:
         store_is_off = store["state"] == "off"
         with self._lock:
             return {
-                "off": self._broken or (store["explanation"] if store_is_off else ""),
+                "off": self._broken or (store["explanation"] if store_is_off else self._full_disk),
                 "counts": dict(self._counts),
                 "latest": self._latest,
                 "under_way": len(self._under_way),
@@ -197,4 +198,8 @@ class SnapshotKeeper:
             self._counts[STORED if isinstance(result, Stored) else result.reason] += 1
             if isinstance(result, Refused):
                 self._latest = result.explanation
+            if isinstance(result, Stored):
+                self._full_disk = ""
+            elif result.reason == "low_disk":
+                self._full_disk = result.explanation
         answer.set_result(result)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.1  # Zed's before it looks for definitions: most keys have passed by then
 # Between two keys of somebody who types, nearly everything is a syntax error.
 QUIET_SECONDS = 0.5
-MOST_HELD_SECONDS = 2.0  # somebody who types on and on has one slow key in so long, and then what they need
+MOST_HELD_SECONDS = 3.0  # somebody who types on and on has one slow key in so long, and then what they need
 
 
 class Context:
@@ -46,8 +46,8 @@ class Context:
     ``sources`` are asked all at once; of two that know a name the first counts. Two gates stand before a file, both
     asked by its absolute path. ``predicted_in``: whether it may be seen at all, asked with every ``related``, so it
     must be quick. ``shown_elsewhere``: whether it may also be shown beside others, asked whenever something is chosen,
-    in the background; where its answer has to be found out first, ``find_out`` waits for it, and ``reconsider`` is to be
-    called after it changed. ``displayed`` makes the path that models see.
+    in the background; where its answer has to be found out first, ``find_out`` waits for it, and ``reconsider`` is to
+    be called after it changed. ``displayed`` makes the path that models see.
 
     ``on_change`` hears the uri of a document with other related files than before, ``on_problems`` the uri, the version
     and the syntax errors of a text that rested. ``clock`` gives seconds that never go backwards.
@@ -237,7 +237,6 @@ class Context:
             followed.has_more = self._clock() - followed.typed_since < MOST_HELD_SECONDS
             if followed.has_more:
                 return
-            followed.typed_since = self._clock()
         followed.has_more = False
         candidates = [
             *definition_candidates(followed.names, followed.definitions),
@@ -256,6 +255,8 @@ class Context:
         followed.chosen = chosen
         followed.shown = tuple(replace(file, path=self._displayed(file.path)) for file in chosen)
         followed.verdicts.clear()
+        if followed.typed_since is not None:
+            followed.typed_since = self._clock()
         if self._on_change is not None:
             self._on_change(followed.uri)
 

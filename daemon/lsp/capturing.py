@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,9 +19,9 @@ from capture.settling.followed_region import locate, offered_edit, whole_rows
 from capture.settling.open_snapshot import Returned
 from capture.settling.settling import Settling
 from capture.snapshot.parts import PredictionRecord
-from capture.snapshot.repository import repository_of
 from capture.snapshot.snapshot import paths_of
 from capture.store.answers import Stored
+from daemon.lsp.repository_looks import RepositoryLooks
 from daemon.prediction import Nothing
 from daemon.snapshot_keeper import Finished
 
@@ -39,9 +38,8 @@ if TYPE_CHECKING:
     from daemon.services import Services
     from daemon.settings import Settings
 
-# Most predictions are overtaken sooner, and then git need not be asked.
-REPOSITORY_PAUSE_SECONDS = 0.25
 CLOSE_SECONDS = 2.0  # the hub gives a window that ends a second more
+KEPT_AT_ONCE = 32  # more that end together wait here: the keeper refuses what comes faster than it can be examined
 
 
 class Capturing:
@@ -66,7 +64,8 @@ class Capturing:
         self.client_name = ""
         self._keeper = services.keeper
         self._folders: WeakKeyDictionary[OpenSnapshot, str] = WeakKeyDictionary()  # the window's, that paths count from
-        self._looking: WeakKeyDictionary[OpenSnapshot, asyncio.Task[None]] = WeakKeyDictionary()
+        self._looks = RepositoryLooks(services.asking_git, self._folders.get)
+        self._turns = asyncio.Semaphore(KEPT_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -74,7 +73,7 @@ class Capturing:
             self._finished,
             self._wake_at,
             may_hold=self._may_hold,
-            on_open=self._opened,
+            on_open=self._looks.look_at,
             settle_seconds=services.settings.current.settle_seconds,
             clock=loop.time,
         )
@@ -143,12 +142,16 @@ class Capturing:
         self._is_closed = True
         self._unsubscribe()
         self._settling.close()
-        for task in self._looking.values():
-            task.cancel()
+        await self._looks.close()
         if self._wake is not None:
             self._wake.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        for task in late:
+            task.cancel()
+            if self._keeper is not None:
+                self._keeper.count("not_in_time")
 
     # What a snapshot holds
 
@@ -199,38 +202,24 @@ class Capturing:
             self._wake.cancel()
         self._wake = asyncio.get_running_loop().call_at(deadline, self._settling.wake)
 
-    # The repository
-
-    def _opened(self, opened: OpenSnapshot) -> None:
-        self._looking[opened] = self._begin(self._look_at_repository(opened))
-
-    async def _look_at_repository(self, opened: OpenSnapshot) -> None:
-        await asyncio.sleep(REPOSITORY_PAUSE_SECONDS)
-        folder = self._folders.get(opened)
-        if opened.is_over or folder is None:
-            return
-        async with self._services.asking_git:  # git in one window at a time, whatever is typed in all of them
-            if not opened.is_over:
-                opened.repository = await repository_of(Path(folder), opened.touched_paths)
-
     # The end
 
     def _finished(self, snapshot: Snapshot, opened: OpenSnapshot) -> None:
-        folder, looking = self._folders.pop(opened, None), self._looking.pop(opened, None)
+        folder = self._folders.pop(opened, None)
         if self._keeper is None or folder is None:
             return
-        if looking is not None:
-            looking.cancel()
         documents = self._documents()
         origins = Origins(folder, {path: documents.paths_behind(path) for _, path in paths_of(snapshot)})
         finished = Finished(snapshot, origins, partial(documents.may_be_seen, settings=self._settings()))
         self._begin(self._keep(finished))
 
     async def _keep(self, finished: Finished) -> None:
-        if self._keeper is not None:
+        if self._keeper is None:
+            return
+        async with self._turns:
             answer = await self._keeper.keep(finished)
-            if isinstance(answer, Stored):
-                self._tell(answer)
+        if isinstance(answer, Stored):
+            self._tell(answer)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

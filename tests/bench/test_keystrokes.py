@@ -88,7 +88,7 @@ def typed(tmp_path):
         command = [sys.executable, "-c", SCRIPTED_SERVER, manner]
         client = await OpenLoopClient.start(command, os.environ, tmp_path / "log")
         try:
-            typing = Typing(client, session, last_answer_seconds=0.2)
+            typing = Typing(client, session, last_answer_seconds=0.2, rest_seconds=0.1)
             await typing.open()
             records = await typing.run()
             status = await client.request("foretype/status", {})

@@ -72,8 +72,8 @@ def test_the_full_plan_has_every_system_and_session_and_begins_with_what_matters
     assert all(len(cell.sessions) == len(read_sessions()) for cell in cells if "@" not in cell.model)
 
 
-def test_the_full_plan_takes_less_than_an_hour_and_three_quarters(zeta2_student):
-    assert sum(map(planned_seconds, plan(options()))) < 105 * 60
+def test_the_full_plan_takes_less_than_an_hour_and_fifty_minutes(zeta2_student):
+    assert sum(map(planned_seconds, plan(options()))) < 110 * 60
 
 
 def test_the_full_plan_leaves_a_second_student_out_that_was_not_trained(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import resource
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -73,6 +74,7 @@ def use(store, first, outcome):
 def check(path, outcome):
     """The disk works again: the store is whole, holds what was promised, and goes on."""
     assert not files_set_aside(path), "nothing was damaged"
+    check_readable(path, outcome)
     store = open_store(path)
     fresh = samples.sample()
     assert put(store, fresh) == Stored(fresh.id, fresh.sha256())
@@ -91,6 +93,16 @@ def check(path, outcome):
         assert isinstance(refused, Refused)
         assert refused.reason in ("off", "busy"), refused
         assert refused.explanation
+
+
+def check_readable(path, outcome):
+    """Who reads it first finds it as it was promised: a copy of it, so that the store finds it as the failure left it."""
+    copy = path.parent.with_name(f"{path.parent.name}-copy")
+    if path.exists():
+        shutil.copytree(path.parent, copy)
+    with stored.reading(copy / path.name) as database:
+        there = set() if database is None else {row.id for row in stored.summaries(database)}
+    assert there >= outcome["certain"].keys() - outcome["changed"]
 
 
 def every_failure(folder, plan, error, *, sticky):

@@ -15,7 +15,7 @@ from capture.store.choice import EVERYTHING
 from capture.store.store import Store
 from capture.store.writer import Limits
 from daemon.engine.scripted import completing, replacing
-from daemon.snapshot_keeper import SnapshotKeeper
+from daemon.snapshot_keeper import CAPACITY, SnapshotKeeper
 
 PATIENCE_SECONDS = 10.0
 SETTLE_SECONDS = 0.2
@@ -257,3 +257,18 @@ async def test_typing_into_a_prediction_leaves_one_snapshot(editor, uri, project
     [first, *later] = kept(store_path)
     assert (first.outcome, first.region.text_settled) == ("accepted", "x = compute(items)\n")
     assert later == []
+
+
+async def test_more_than_can_be_examined_at_once_is_kept_all_the_same(
+    editor, uri, project, book, store_path, set_settings
+):
+    set_settings('work_ahead = "off"\nsettle_seconds = 60\n')
+    book.grant(str(project), "local")
+    many = [(project / f"part_{number}.py").as_uri() for number in range(2 * CAPACITY)]
+    for one in many:
+        editor.open(TEXT, one)
+        await editor.inline_edits(1, 4, uri=one)
+    await editor.request("shutdown", None)
+    editor.notify("exit", None)
+    await editor.exit_code()
+    assert len(kept(store_path)) == len(many)
