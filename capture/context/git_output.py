@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
+ENDING_SECONDS = 1.0  # between the end of its output and its own
 _READ_BYTES = 64 * 1024  # at a time, so that whoever reads holds up nobody
 # A repository must not make us run its programs (a signature checker, a file system monitor) nor use the network to
 # fetch what a partial clone lacks.
@@ -60,9 +63,17 @@ async def _start(*command: str) -> Process | None:
 
 
 async def _end(process: Process | None) -> None:
-    if process is not None:
-        if process.returncode is None:
-            process.kill()
+    """One that closed its output ends by itself; one that was cut off is killed."""
+    if process is None:
+        return
+    if process.stdout is not None and process.stdout.at_eof():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await process.wait()
+    if process.returncode is None:
+        with suppress(ProcessLookupError):  # it ended just now
+            # Not by its own method, which would look for its exit status before asyncio does.
+            os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 

@@ -162,12 +162,20 @@ def _context(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:
         for excerpt in sorted(related.excerpts, key=lambda excerpt: excerpt.order):
             if CONTROL.search(excerpt.text):
                 continue
-            rendered = f"{CONTEXT}{related.path}\n{excerpt.text.rstrip()}\n"
-            cost = count_tokens(rendered)
-            if cost <= left:
-                left -= cost
-                chosen.append(rendered)
+            rendered = _first_rows(f"{CONTEXT}{related.path}\n", excerpt.text.rstrip().split("\n"), left, count_tokens)
+            left -= count_tokens(rendered)
+            chosen += [rendered] if rendered else []
     return chosen
+
+
+def _first_rows(head: str, rows: Sequence[str], room_tokens: int, count_tokens: CountTokens) -> str:
+    """``head`` and as many of the first rows as fit; empty where not even the first does."""
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = count_tokens(head + "\n".join(rows[:middle]) + "\n") <= room_tokens
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return head + "\n".join(rows[:low]) + "\n" if low else ""
 
 
 def _diagnostics(inputs: PredictionInputs, count_tokens: CountTokens) -> list[str]:

@@ -18,7 +18,7 @@ from capture.editing.substitution import (
 )
 from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, RelatedExcerpt, RelatedFile, Span
 from daemon.prompts.base import NewRegion, NoEdit, NoEditReason, Prompt, Refusal
-from daemon.prompts.line_edits import LineEdits
+from daemon.prompts.line_edits import CONTEXT_TOKENS, LineEdits
 from daemon.prompts.line_region import CONTROL_TOKENS, END, NO_EDIT
 
 FORMAT = LineEdits()
@@ -314,11 +314,21 @@ def test_what_becomes_known_later_stands_behind_what_was_shown_before() -> None:
 
 
 def test_the_more_important_excerpt_of_a_file_is_the_first_to_get_room() -> None:
-    long, short = "little = 1\n" * 30, "much = 1\n"
-    file = related("shop/prices.py", (0, long, 1), (50, short, 0))
+    little, much = "little = 1\n" * 40, "much = 1\n" * 40
+    file = related("shop/prices.py", (0, little, 1), (50, much, 0))
     text = rendered(replace(moment(f"x{CURSOR}\n"), related_files=(file,))).text
-    assert short in text
+    assert "much" in text
     assert "little" not in text
+
+
+def test_of_an_excerpt_that_does_not_fit_the_first_rows_are_shown() -> None:
+    excerpt = "".join(f"row_{row} = 1\n" for row in range(60))
+    file = related("shop/prices.py", (0, excerpt, 0))
+    text = rendered(replace(moment(f"x{CURSOR}\n"), related_files=(file,))).text
+    shown = text.partition("<|context|>shop/prices.py\n")[2].partition("<|region|>")[0]
+    assert excerpt.startswith(shown)
+    assert 1 < shown.count("\n") < 60
+    assert count_tokens(f"<|context|>shop/prices.py\n{shown}") <= CONTEXT_TOKENS
 
 
 def test_an_excerpt_of_the_file_itself_is_not_repeated() -> None:
