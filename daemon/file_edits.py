@@ -65,8 +65,7 @@ def nearest_rewrite(inputs: PredictionInputs, edits: Sequence[FileEdit], documen
     """What can be shown of the edits, or a sentence that says why nothing can."""
     own = [edit for edit in edits if edit.path == inputs.cursor_path]
     if not own:
-        paths = ", ".join(dict.fromkeys(edit.path for edit in edits))
-        return f"the model predicts an edit in another file: {paths}; this surface cannot show it"
+        return "the model predicts an edit in another file; this surface cannot show it"  # reasons name no files
     row, column = _cursor(inputs)
     rewrites = [(_rows_between(row, edit), _rewrite(edit, document, row, column)) for edit in own]
     held = [(distance, rewrite) for distance, rewrite in rewrites if rewrite is not None]

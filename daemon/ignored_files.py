@@ -29,8 +29,9 @@ class IgnoredFiles:
         self._clock = clock
         self._git: GitIgnored | None = None  # the thread's alone
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ignored-files")
-        self._known: OrderedDict[str, tuple[bool, float]] = OrderedDict()  # seen by git or outside of it; asked when
-        self._asked: dict[str, asyncio.Future[bool]] = {}
+        # Seen by git or outside of it; asked when; where the path leads.
+        self._known: OrderedDict[str, tuple[bool, float, str]] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[tuple[bool, str]]] = {}
         self._subscribers: list[Callable[[], None]] = []
         self._telling: asyncio.Handle | None = None
 
@@ -51,7 +52,12 @@ class IgnoredFiles:
         """``is_visible`` once it is known."""
         if self.is_visible(path) or path in self._known:
             return self.is_visible(path)
-        return await asyncio.shield(self._asked[path])
+        return (await asyncio.shield(self._asked[path]))[0]
+
+    def real_path(self, path: str) -> str:
+        """Where links lead from ``path``, as far as that is known: it is, of what was found to be visible."""
+        known = self._known.get(path)
+        return path if known is None else known[2]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` after answers that change what was said; returns what ends that."""
@@ -69,16 +75,16 @@ class IgnoredFiles:
             return
         asked = asyncio.get_running_loop().run_in_executor(self._thread, self._standing, path)
         self._asked[path] = asked
-        asked.add_done_callback(lambda done: self._answered(path, is_visible=done.result()))
+        asked.add_done_callback(lambda done: self._answered(path, *done.result()))
 
-    def _answered(self, path: str, *, is_visible: bool) -> None:
+    def _answered(self, path: str, is_visible: bool, real_path: str) -> None:
         del self._asked[path]
-        before = self._known.get(path, (False, 0.0))[0]
-        self._known[path] = (is_visible, self._clock())
+        before = self._known.get(path, (False, 0.0, path))
+        self._known[path] = (is_visible, self._clock(), real_path)
         self._known.move_to_end(path)
         if len(self._known) > MAX_FILES:
             self._known.popitem(last=False)
-        if is_visible != before and self._telling is None:
+        if (is_visible, real_path) != (before[0], before[2]) and self._telling is None:
             # Many answers come at once: whoever chooses among files chooses once.
             self._telling = asyncio.get_running_loop().call_soon(self._tell)
 
@@ -89,9 +95,10 @@ class IgnoredFiles:
 
     # In the thread
 
-    def _standing(self, path: str) -> bool:
+    def _standing(self, path: str) -> tuple[bool, str]:
         if self._git is None:
             self._git = GitIgnored()
         # Notebook cells and careless clients put more after the path.
-        names = {path, path.split("#", 1)[0].split("?", 1)[0] or path}
-        return all(self._git.standing(name) is not Standing.IGNORED for name in names)
+        bare = path.split("#", 1)[0].split("?", 1)[0] or path
+        is_visible = all(self._git.standing(name) is not Standing.IGNORED for name in {path, bare})
+        return is_visible, os.path.realpath(bare) if is_visible else path

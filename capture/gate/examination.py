@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from capture.consent.licences import LicenceTest
 from capture.gate.admission import NotAdmitted, Origins, admitted
-from capture.gate.ignored import GitIgnored
+from capture.gate.ignored import GitIgnored, Standing
 from capture.gate.provider_keys import ScannerBroken
 from capture.gate.redaction import SecretScanner
 from capture.store.answers import RefusalReason, Refused
@@ -88,7 +88,10 @@ class Examination:
             agreed_for.append(path)
             return True
 
-        found = admitted(snapshot, origins, may_be_seen=may_be_kept, standing=self._ignored.standing)
+        def standing(path: str) -> Standing:
+            return self._ignored.standing(path, workspace=origins.root)
+
+        found = admitted(snapshot, origins, may_be_seen=may_be_kept, standing=standing)
         if isinstance(found, NotAdmitted):
             raise _Refusal("excluded", found.reason)
         without_secrets = self._without_secrets(found, mask=rules.mask_secrets)

@@ -66,32 +66,40 @@ class GitIgnored:
         self._lists: OrderedDict[str, Rereading[pathspec.GitIgnoreSpec]] = OrderedDict()
         self._repositories: OrderedDict[str, tuple[tuple[object, ...], _Repository]] = OrderedDict()
 
-    def standing(self, path: str) -> Standing:
+    def standing(self, path: str, workspace: str = "") -> Standing:
         """How the file at ``path`` (absolute; it need not exist) stands to git. Never raises.
 
         Where a link leads elsewhere, both names are asked about, and the stricter answer counts. git's own folder
-        counts as ignored.
+        counts as ignored. A repository has its own lists; but inside of the folder ``workspace``, if that is given, it
+        is ignored as a whole where the repository around it ignores its folder.
         """
-        names = dict.fromkeys((os.path.abspath(path), os.path.realpath(path)))
+        try:
+            names = dict.fromkeys((os.path.abspath(path), os.path.realpath(path)))
+        except ValueError:  # a NUL, or half of a surrogate pair: no file can have the name
+            return Standing.IGNORED
         found = {self._standing(name) for name in names}
+        trees = {tree for name in names for tree in _working_trees_between(name, workspace)}
+        found.update(self._standing(tree, is_folder=True) for tree in trees)
         return next(standing for standing in (Standing.IGNORED, Standing.OUTSIDE, Standing.SEEN) if standing in found)
 
-    def _standing(self, path: str) -> Standing:
+    def _standing(self, path: str, *, is_folder: bool = False) -> Standing:
         if ".git" in Path(path).parts:
             return Standing.IGNORED
         try:
             root = _working_tree(path)
             if root is None:
                 return Standing.OUTSIDE
-            return Standing.IGNORED if self._matches(self._repository(root), path) else Standing.SEEN
+            return (
+                Standing.IGNORED if self._matches(self._repository(root), path, is_folder=is_folder) else Standing.SEEN
+            )
         except _Unknown:
             return Standing.IGNORED
 
-    def _matches(self, repository: _Repository, path: str) -> bool:
+    def _matches(self, repository: _Repository, path: str, *, is_folder: bool) -> bool:
         """Whether a pattern ignores the file or one of the folders it is in; the outermost first, as git looks."""
         parts = Path(path).relative_to(repository.root).parts
         for depth in range(1, len(parts) + 1):
-            ending = "/" if depth < len(parts) else ""
+            ending = "/" if is_folder or depth < len(parts) else ""
             if self._decided(repository, parts[:depth], ending):
                 return True
         return False
@@ -170,6 +178,15 @@ def _working_tree(path: str) -> str | None:
             return None
         folder = above
     return folder
+
+
+def _working_trees_between(path: str, folder: str) -> Iterator[str]:
+    """The roots of the working trees that ``path`` is in and that lie inside of ``folder``; none without one."""
+    outer = {os.path.abspath(folder), os.path.realpath(folder)} if folder else set()
+    root = _working_tree(path) if outer else None
+    while root is not None and any(root.startswith(name.rstrip(os.sep) + os.sep) for name in outer):
+        yield root
+        root = _working_tree(root)
 
 
 def _common_directory(root: str) -> str:

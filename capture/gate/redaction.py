@@ -8,6 +8,7 @@ snapshots.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -84,8 +85,9 @@ class SecretScanner:
     def redacted(self, parts: Mapping[str, str]) -> tuple[dict[str, str], Verdict]:
         """``parts`` with every secret that is found in one of them masked in all, and the verdict on the result.
 
-        A mark has the length of what it stands for and its white space and punctuation, so that positions stay. Only
-        a result whose verdict is clean may be kept. Both searches have the time of one verdict each.
+        The beginning of a secret is masked as well: in what was recorded while it was typed. A mark has the length of
+        what it stands for and its white space and punctuation, so that positions stay. Only a result whose verdict is
+        clean may be kept. Both searches have the time of one verdict each.
         """
         if any(map(self._is_too_long, parts.values())):
             return dict(parts), Verdict(exceeded=True)
@@ -163,8 +165,15 @@ def _batches(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
 
 def _masked(text: str, spans: Iterable[tuple[int, int]], secrets: Iterable[str]) -> str:
     characters = list(text)
-    for start, end in (*spans, *(span for secret in secrets for span in occurrences(text, secret))):
+    for start, end in (*spans, *(span for secret in secrets for span in _beginnings(text, secret))):
         for index in range(start, end):
             if characters[index].isalnum():
                 characters[index] = MASK
     return "".join(characters)
+
+
+def _beginnings(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Where ``text`` has the secret, or as much of its beginning as may be masked wherever it stands."""
+    for start, _ in occurrences(text, secret[:MIN_REPEATED_CHARACTERS]):
+        pairs = zip(text[start : start + len(secret)], secret, strict=False)
+        yield start, start + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

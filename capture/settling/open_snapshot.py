@@ -28,7 +28,7 @@ class Returned:
     """A prediction as it was returned, an empty one too, and all that was known then.
 
     ``prediction_id`` is what later signals name; it is empty where none can. ``region`` is in bytes of the excerpt.
-    ``model`` is its name, never the path of its file.
+    ``model`` is its name, never the path of its file; ``left_out`` counts parts that were taken out of the inputs.
     """
 
     prediction_id: str
@@ -40,6 +40,7 @@ class Returned:
     inputs: PredictionInputs
     region: Span
     prediction: PredictionRecord
+    left_out: int = 0
 
     def snapshot(self, created_at: float) -> Snapshot:
         """What would be stored if it ended at once. Raises ValueError, naming the member, where nothing may be."""
@@ -63,6 +64,7 @@ class Returned:
             inputs=self.inputs,
             region=Region(self.region.start, self.region.end, text, text_unsettled=text),
             prediction=self.prediction,
+            left_out=self.left_out,
         )
 
 

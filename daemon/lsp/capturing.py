@@ -8,7 +8,7 @@ messages, save the one that says that a snapshot is on the disk.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ from capture.inputs import Span
 from capture.settling.followed_region import locate, offered_edit, whole_rows
 from capture.settling.open_snapshot import Returned
 from capture.settling.settling import Settling
-from capture.snapshot.parts import PredictionRecord
+from capture.snapshot.parts import PredictionRecord, path_problem
 from capture.snapshot.snapshot import paths_of
 from capture.store.answers import Stored
 from daemon.lsp.repository_looks import RepositoryLooks
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from capture.editing.document import AppliedEdit, Document
+    from capture.inputs import PredictionInputs
     from capture.settling.open_snapshot import OpenSnapshot
     from capture.snapshot.snapshot import Outcome, Snapshot
     from daemon.lsp.documents import Documents, OpenDocument
@@ -158,7 +159,8 @@ class Capturing:
     def _record(
         self, document: OpenDocument, workspace_id: str, answered: Answered, found: Prediction | Nothing
     ) -> Returned:
-        inputs, answer = answered.inputs, answered.answer
+        inputs, left_out = _storable(answered.inputs)
+        answer = answered.answer
         model = self._services.scheduler.engine.model
         region = Span(answer.region_start_bytes, answer.region_end_bytes)
         region, new_text = whole_rows(inputs, region, answer.new_region_text)
@@ -185,6 +187,7 @@ class Capturing:
             inputs=inputs,
             region=region,
             prediction=record,
+            left_out=left_out,
         )
 
     def _may_hold(self, _workspace_id: str, path: str) -> bool:
@@ -226,3 +229,19 @@ class Capturing:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _storable(inputs: PredictionInputs) -> tuple[PredictionInputs, int]:
+    """The inputs without what comes from files whose paths no snapshot may hold, and how many parts that were.
+
+    An untitled text may have such a path; all else of the moment can be kept.
+    """
+    events = tuple(
+        event for event in inputs.events if not path_problem(event.path) and not path_problem(event.old_path)
+    )
+    all_related = inputs.related_files or ()
+    related = tuple(file for file in all_related if not path_problem(file.path))
+    left_out = len(inputs.events) - len(events) + len(all_related) - len(related)
+    if not left_out:
+        return inputs, 0
+    return replace(inputs, events=events, related_files=None if inputs.related_files is None else related), left_out

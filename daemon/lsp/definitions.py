@@ -15,7 +15,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from capture.context.definitions import Definition
 from capture.context.related import first_rows_within
 from capture.editing.positions import content_of, encodable, split_rows
-from daemon.lsp.documents import path_of
+from daemon.lsp.documents import path_of, plain_path
 from daemon.lsp.params import member, require_list, require_position, require_text
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _definition(value: Any) -> Definition | None:
     try:
         name, text = require_text(value, "name"), require_text(value, "text")
         start_row = require_position(value, "range", "start").line
-        path = path_of(require_text(value, "uri")) if member(value, "path") is None else require_text(value, "path")
+        named = member(value, "path")
+        path = path_of(require_text(value, "uri")) if named is None else plain_path(require_text(value, "path"))
     except JsonRpcInvalidParams:
         return None
     if not 0 < len(name) <= MAX_NAME_CHARACTERS or not PurePosixPath(path).is_absolute():

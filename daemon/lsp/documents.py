@@ -7,6 +7,8 @@ or predictions.
 
 from __future__ import annotations
 
+import posixpath
+import re
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 
+# A file on this machine; a cell of a notebook stands in one. Plain paths are what careless clients send.
+_IS_LOCAL = re.compile(r"(?:file:(?://(?:localhost)?)?|vscode-notebook-cell:(?://)?)?/(?!/[^/])", re.IGNORECASE)
+_HAS_ODD_PARTS = re.compile(r"//|/\.{1,2}(?:[/#?]|$)|./$")
+
+
 @dataclass(frozen=True, slots=True)
 class OpenDocument:
     """One open document. ``path`` is the URI's, absolute for files, whatever the scheme."""
@@ -49,19 +56,29 @@ class OpenDocument:
 class Documents:
     """Owns the editing state of one session.
 
-    ``clock`` gives seconds that never go backwards; ``observer`` hears of every change.
+    ``clock`` gives seconds that never go backwards; ``observer`` hears of every change; ``real_path`` says where links
+    lead, as far as that is known without asking the disk.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, observer: EditObserver | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        observer: EditObserver | None = None,
+        real_path: Callable[[str], str] = lambda path: path,
+    ) -> None:
         self._editing = EditingState(clock, observer)
+        self._real_path = real_path
         self._open: dict[str, OpenDocument] = {}
         self._folders: tuple[str, ...] = ()
+        self._folders_ever: tuple[str, ...] = ()
         # Path shown to models -> the paths behind it: two workspace folders may hold files of one name.
         self._paths_displayed: dict[str, set[str]] = {}
 
     def set_folders(self, uris: Sequence[str]) -> None:
         """The workspace's folders; paths are shown relative to the innermost one."""
         self._folders = tuple(sorted((path_of(uri) for uri in uris), key=len, reverse=True))
+        # Edits outlive the folder they were made in: what is excluded there stays so where they would be shown.
+        self._folders_ever = tuple(sorted({*self._folders_ever, *self._folders}, key=len, reverse=True))
 
     def find(self, uri: str) -> OpenDocument | None:
         """The open document, None when there is none."""
@@ -75,7 +92,10 @@ class Documents:
     def open(self, uri: str, language_id: str, version: int, text: str) -> OpenDocument:
         """Start following a text; opening again replaces it."""
         path = path_of(uri)
-        document = self._editing.open(uri, text, path=self.displayed(path), version=version, language_id=language_id)
+        shown = self.displayed(path)
+        if not _IS_LOCAL.match(uri):  # then nobody knows which file of this machine it is, if it is one
+            self._paths_displayed[shown].add(uri)
+        document = self._editing.open(uri, text, path=shown, version=version, language_id=language_id)
         opened = self._open[uri] = OpenDocument(uri, path, language_id, document)
         return opened
 
@@ -138,7 +158,7 @@ class Documents:
         """Why this document is left alone whether or not we know its text, empty when it is not."""
         return (
             _switched_off(document, settings)
-            or self._path_refusal(document.path, settings)
+            or _path_reason(document.path, self._innermost(document.path), settings.disabled_folders, settings.exclude)
             or text_reason(
                 document.text,
                 max_file_bytes=settings.max_file_bytes,
@@ -153,8 +173,12 @@ class Documents:
         return path.name if folder is None else str(path.relative_to(folder))
 
     def may_be_seen(self, path: str, settings: Settings) -> bool:
-        """Whether a model may see the file at ``path`` (absolute), by its path alone."""
-        return not self._path_refusal(path, settings)
+        """Whether a model may see the file at ``path`` (absolute), by its path and the one that links lead to.
+
+        Patterns count from every folder that the window has or had. Asked from other threads too.
+        """
+        folders, disabled, exclude = self._folders_ever, settings.disabled_folders, settings.exclude
+        return not any(_path_reason(name, folders, disabled, exclude) for name in {path, self._real_path(path)})
 
     def displayed(self, path: str) -> str:
         """The path as models see it: relative to its workspace folder; outside of one the whole path, so that names
@@ -166,15 +190,18 @@ class Documents:
         return shown
 
     def paths_behind(self, shown: str) -> frozenset[str]:
-        """The paths that a path was displayed for: several where workspace folders hold files of one name."""
+        """The paths that a path was displayed for: several where workspace folders hold files of one name.
+
+        Of what is no file on this machine the URI is among them.
+        """
         return frozenset(self._paths_displayed.get(shown, (shown,)))
 
     def folder_of(self, path: str) -> str | None:
         """The innermost workspace folder that the file is in, None outside of all."""
-        return _innermost(path, self._folders)
+        return next(iter(self._innermost(path)), None)
 
-    def _path_refusal(self, path: str, settings: Settings) -> str:
-        return _path_reason(path, self._folders, settings.disabled_folders, settings.exclude)
+    def _innermost(self, path: str) -> tuple[str, ...]:
+        return tuple(folder for folder in self._folders if PurePosixPath(path).is_relative_to(folder))[:1]
 
 
 def _switched_off(document: OpenDocument, settings: Settings) -> str:
@@ -189,16 +216,35 @@ def path_of(uri: str) -> str:
     """The path in a URI of any scheme (``file``, ``untitled``, remote ones), percent signs decoded."""
     _, colon, rest = uri.partition(":")
     if not colon:
-        return unquote(uri)
+        return plain_path(unquote(uri))
     if rest.startswith("//"):
         authority, slash, rest = rest[2:].partition("/")
         rest = slash + rest if slash else authority
-    return unquote(rest)
+    return plain_path(unquote(rest))
+
+
+def plain_path(path: str) -> str:
+    """An absolute path in the one spelling that patterns and folders are held against, without dots and twin slashes.
+
+    Any other stays what it is, and so does what stands behind ``#`` or ``?``.
+    """
+    if not path.startswith("/") or not _HAS_ODD_PARTS.search(path):
+        return path
+    length = len(_bare(path))
+    return "/" + posixpath.normpath(path[:length]).lstrip("/") + path[length:]
+
+
+def _bare(path: str) -> str:
+    """Without what notebook cells and careless clients put behind the path."""
+    return path.split("#", 1)[0].split("?", 1)[0]
 
 
 @lru_cache(maxsize=512)  # asked for the file and for those of ten events with every keystroke
 def _path_reason(path: str, folders: tuple[str, ...], disabled: tuple[str, ...], exclude: tuple[str, ...]) -> str:
-    """Why a path may not be predicted from, empty when it may; ``folders`` are the workspace's, innermost first."""
+    """Why a path may not be predicted from, empty when it may.
+
+    Anchored patterns count from each of the ``folders`` that it is in.
+    """
     for folder in disabled:
         if PurePosixPath(path).is_relative_to(folder):
             return f"predictions are off under {folder}"
@@ -206,14 +252,11 @@ def _path_reason(path: str, folders: tuple[str, ...], disabled: tuple[str, ...],
         gate = _path_gate(exclude)
     except ValueError as error:
         return f"an exclude pattern is not valid: {error}"
-    # Notebook cells and careless clients put more after the path; neither form may open an excluded file.
-    bare = path.split("#", 1)[0].split("?", 1)[0]
-    root = _innermost(path, folders)
-    return gate.reason(path, root) or gate.reason(bare or path, root) or ""
-
-
-def _innermost(path: str, folders: tuple[str, ...]) -> str | None:
-    return next((folder for folder in folders if PurePosixPath(path).is_relative_to(folder)), None)
+    # Neither with what follows the path nor without it may an excluded file be opened.
+    inside = [folder for folder in folders if PurePosixPath(path).is_relative_to(folder)]
+    roots: list[str | None] = [*inside] or [None]
+    reasons = (gate.reason(name, root) for name in (path, _bare(path) or path) for root in roots)
+    return next(filter(None, reasons), "")
 
 
 @lru_cache(maxsize=16)

@@ -56,7 +56,7 @@ class Session:
         )
         self.announcer = Announcer(self.protocol)
         self.capturing = Capturing(services, lambda: self.documents, lambda: self.settings, self._stored)
-        self.documents = Documents(observer=self.capturing)
+        self.documents = Documents(observer=self.capturing, real_path=services.ignored.real_path)
         self.diagnostics = DiagnosticsStore()
         self.surroundings = Surroundings(services, self.documents, self.diagnostics, lambda: self.settings)
         self.offers = Offers(self.id, services.status, self._accepted, self.capturing)

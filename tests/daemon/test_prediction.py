@@ -217,7 +217,7 @@ def test_an_edit_of_text_that_has_changed_is_passed_over():
 def test_edits_of_other_files_alone_are_named_and_not_shown():
     there = FileEdit("src/y.py", Span(0, 1), "a\n", "b\n")
     _, found = predict_edits("a\n", [there])
-    assert found == Nothing("the model predicts an edit in another file: src/y.py; this surface cannot show it")
+    assert found == Nothing("the model predicts an edit in another file; this surface cannot show it")
     document, prediction = predict_edits("a\n", [there, in_x(0, 1, "a\n", "c\n")])
     assert applied(document, prediction) == "c\n"
 

@@ -46,8 +46,8 @@ class Repository:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def standing(self, path):
-        return self.ignored.standing(str(self.root / path))
+    def standing(self, path, workspace=""):
+        return self.ignored.standing(str(self.root / path), workspace)
 
 
 @pytest.fixture
@@ -163,6 +163,22 @@ def test_a_repository_in_a_repository_has_its_own_lists(repository):
     assert repository.standing("vendor/other/x.py") is Standing.IGNORED
 
 
+def test_in_a_workspace_a_repository_is_ignored_that_the_one_around_it_ignores(repository, tmp_path):
+    repository.write(".gitignore", "vendor/\n/itself/\n")
+    for name in ("vendor/lib", "vendor/lib/deeper", "itself", "seen"):
+        (repository.root / name).mkdir(parents=True)
+        repository.git("init", "--quiet", cwd=repository.root / name)
+    root = str(repository.root)
+    assert repository.standing("vendor/lib/x.py", workspace=root) is Standing.IGNORED
+    assert repository.standing("vendor/lib/deeper/x.py", workspace=root) is Standing.IGNORED
+    assert repository.standing("itself/x.py", workspace=root) is Standing.IGNORED
+    assert repository.standing("seen/x.py", workspace=root) is Standing.SEEN
+    # Whoever opens it by itself means it.
+    assert repository.standing("vendor/lib/x.py", workspace=f"{root}/vendor/lib") is Standing.SEEN
+    (tmp_path / "link").symlink_to(root)
+    assert repository.standing("vendor/lib/x.py", workspace=str(tmp_path / "link")) is Standing.IGNORED
+
+
 def test_a_folder_that_only_looks_like_a_repository_is_unknown_and_so_ignored(repository):
     (repository.root / "odd" / ".git").mkdir(parents=True)
     assert repository.standing("odd/x.py") is Standing.IGNORED
@@ -184,6 +200,11 @@ def test_a_further_working_tree_and_a_submodule_share_or_have_their_exclude_file
     assert repository.standing("library/x.mine") is Standing.SEEN
     (repository.root / ".git/modules/library/info/exclude").write_text("*.mine\n")
     assert repository.standing("library/x.mine") is Standing.IGNORED
+
+
+@pytest.mark.parametrize("name", ["a\0b.py", "a\ud800b.py"])
+def test_what_no_file_can_be_named_is_ignored(repository, name):
+    assert repository.standing(name) is Standing.IGNORED
 
 
 def test_behind_a_link_the_stricter_of_both_names_counts(repository, tmp_path):

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from capture.gate import provider_keys
 from capture.gate.provider_keys import CANARY, Line, ProviderKeys, ScannerBroken
-from capture.gate.redaction import BUDGET_SECONDS, CHARACTERS_PER_SECOND, MAX_VERDICTS, SecretScanner, Verdict
+from capture.gate.redaction import (
+    BUDGET_SECONDS,
+    CHARACTERS_PER_SECOND,
+    MAX_VERDICTS,
+    MIN_REPEATED_CHARACTERS,
+    SecretScanner,
+    Verdict,
+)
 
 SEEDS_PER_KIND = int(os.environ.get("SECRETS_PER_KIND", "10"))
 LIBRARY_FILES = int(os.environ.get("LIBRARY_FILES", "300"))  # of the standard library; 0 for all of them
@@ -203,6 +210,17 @@ def test_a_secret_found_in_one_part_is_masked_in_all(unlimited):
     assert masked == {
         "a": 'password = "*********&**"'.replace("*********&**", "*********&**"),
         "b": 'log("*********&**")',
+    }
+    assert verdict == Verdict()
+
+
+def test_what_was_typed_of_a_secret_so_far_is_masked_with_it(unlimited):
+    secret = "Tr0ub4dor&3x"
+    parts = {str(length): f"-x\n+y {secret[:length]}" for length in range(MIN_REPEATED_CHARACTERS, len(secret))}
+    masked, verdict = unlimited.redacted({"settled": f'password = "{secret}"', **parts})
+    assert masked["settled"] == 'password = "*********&**"'
+    assert {place: masked[place] for place in parts} == {
+        length: f"-x\n+y {'*********&**'[: int(length)]}" for length in parts
     }
     assert verdict == Verdict()
 

@@ -272,3 +272,15 @@ async def test_more_than_can_be_examined_at_once_is_kept_all_the_same(
     editor.notify("exit", None)
     await editor.exit_code()
     assert len(kept(store_path)) == len(many)
+
+
+async def test_edits_in_a_text_without_a_file_do_not_keep_the_moment_out(editor, uri, project, book, store_path):
+    book.grant(str(project), "local")
+    editor.open("notes\n", "untitled:~/notes.txt")
+    editor.change(2, insertion(0, 5, " of mine"), uri="untitled:~/notes.txt")
+    editor.open(TEXT, uri)
+    await editor.inline_edits(1, 4, uri=uri)
+    await announced(editor)
+    [snapshot] = kept(store_path)
+    assert snapshot.left_out == 1
+    assert b"of mine" not in orjson.dumps(snapshot.to_json())
