@@ -14,9 +14,11 @@ def _no_rest(monkeypatch):
     monkeypatch.setattr(keystroke_path, "IDLE_SECONDS", 0.0)
 
 
-async def test_every_key_the_model_answers_passes_through_every_stage():
+@pytest.mark.parametrize("capture", [False, True])
+async def test_every_key_the_model_answers_passes_through_every_stage(tmp_path, capture):
     [session] = read_sessions(["python_basket"])
-    keys = await keystroke_path.measure([session.first(12)])
+    keys = await keystroke_path.measure([session.first(12)], tmp_path, capture=capture)
+    assert (tmp_path / "snapshots.sqlite3").exists() == capture
     assert 1 <= len(keys) <= 12
     for spent_ms in keys:
         assert set(spent_ms) == set(keystroke_path.STAGES) - {keystroke_path.SUM}
