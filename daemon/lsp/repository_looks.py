@@ -31,13 +31,15 @@ class RepositoryLooks:
     def __init__(self, asking_git: asyncio.Semaphore, folder_of: Callable[[OpenSnapshot], str | None]) -> None:
         self._asking_git = asking_git
         self._folder_of = folder_of
-        self._waiting: deque[tuple[float, OpenSnapshot]] = deque()  # the loop's time when the pause is over
+        # By what git is asked about: each snapshot with the loop's time when its pause is over.
+        self._waiting: dict[tuple[str, ...], deque[tuple[float, OpenSnapshot]]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def look_at(self, opened: OpenSnapshot) -> None:
         """Set the snapshot's ``repository`` once it is known, if the snapshot is still open after the pause."""
         loop = asyncio.get_running_loop()
-        self._waiting.append((loop.time() + PAUSE_SECONDS, opened))
+        waiting = self._waiting.setdefault(opened.touched_paths, deque())
+        waiting.append((loop.time() + PAUSE_SECONDS, opened))
         if self._task is None:
             self._task = loop.create_task(self._look())
 
@@ -52,20 +54,29 @@ class RepositoryLooks:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                await asyncio.sleep(self._waiting[0][0] - loop.time())
+                await asyncio.sleep(min(waiting[0][0] for waiting in self._waiting.values()) - loop.time())
                 for (folder, paths), snapshots in self._due(loop.time()).items():
                     await self._ask(folder, paths, snapshots)
         finally:
             self._task = None
 
     def _due(self, now: float) -> dict[tuple[str, tuple[str, ...]], list[OpenSnapshot]]:
-        """What is still open of the snapshots whose pause is over, by what git is asked about them."""
+        """What is still open of the snapshots to ask about now, by folder and paths.
+
+        Once one's pause is over, all that wait with the same question share its answer: a question a file, however
+        many snapshots there are and however long they took to open.
+        """
         found: dict[tuple[str, tuple[str, ...]], list[OpenSnapshot]] = {}
-        while self._waiting and self._waiting[0][0] <= now:
-            _, opened = self._waiting.popleft()
-            folder = self._folder_of(opened)
-            if folder is not None and not opened.is_over:
-                found.setdefault((folder, opened.touched_paths), []).append(opened)
+        for paths, waiting in tuple(self._waiting.items()):
+            while waiting and waiting[0][1].is_over:
+                waiting.popleft()
+            if waiting and waiting[0][0] > now:
+                continue
+            del self._waiting[paths]
+            for _, opened in waiting:
+                folder = self._folder_of(opened)
+                if folder is not None and not opened.is_over:
+                    found.setdefault((folder, paths), []).append(opened)
         return found
 
     async def _ask(self, folder: str, paths: Sequence[str], snapshots: Sequence[OpenSnapshot]) -> None:
