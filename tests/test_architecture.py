@@ -18,7 +18,11 @@ MAX_LINES = 500
 # Foreign import -> the places that may hold it (a prefix of the path from the root).
 ONLY_IN = {
     "sqlite3": ("capture/store/sqlite.py",),
-    "grpc": ("capture/wire/", "capture/upload.py", "capture/collector.py"),
+    "grpc": ("capture/wire/", "capture/upload/", "capture/collector/"),
+    "keyring": ("capture/upload/",),
+    "psycopg": ("capture/collector/",),
+    "fsspec": ("capture/collector/",),
+    "prometheus_client": ("capture/collector/",),
     "llama_cpp": ("daemon/engine/", "training_export/student/"),
     "pygls": ("daemon/lsp/",),
     "torch": ("training_export/student/",),

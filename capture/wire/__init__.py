@@ -1,0 +1,1 @@
+"""Generated from proto/snapshots.proto; `make wire` makes it anew."""
