@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capture.gate.exclude import PathGate
 from daemon.errors import SettingsError
 from daemon.language_settings import LanguageSettings, languages_of, languages_problem
+from daemon.upload_settings import UploadSettings, upload_of, upload_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,6 +55,7 @@ class Settings:
     exit_after_seconds: float = 1800.0  # idle time (no windows) before the hub exits
     log_level: str = "info"
     languages: Mapping[str, LanguageSettings] = field(default_factory=dict)  # by LSP language id
+    upload: UploadSettings = field(default_factory=UploadSettings)  # where snapshots may go
 
 
 # What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets
@@ -140,7 +142,10 @@ KINDS: Mapping[str, _Kind] = {
     "exit_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
     "log_level": _Kind(lambda value: value in LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
     "languages": _Kind(lambda value: not languages_problem(value), "tables such as [languages.python]"),
+    "upload": _Kind(lambda value: not upload_problem(value), "a table, [upload]"),
 }
+# What is wrong with a table names the key in it.
+_TABLE_PROBLEMS: Mapping[str, Callable[[Any], str]] = {"languages": languages_problem, "upload": upload_problem}
 
 
 def parse_settings(text: str) -> Settings:
@@ -164,8 +169,8 @@ def problem_with(key: str, value: Any) -> str:
     if kind is None:
         close = _closest(key)
         return f"unknown key `{key}`" + (f"; did you mean `{close}`?" if close else "; docs/settings.md lists the keys")
-    if key == "languages":
-        return languages_problem(value)  # names the table and the key in it
+    if key in _TABLE_PROBLEMS:
+        return _TABLE_PROBLEMS[key](value)
     return "" if kind.accepts(value) else f"`{key}` must be {kind.wanted}, not {_shown(value)}"
 
 
@@ -240,7 +245,7 @@ def statements(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
 def _line_of_problem(text: str, key: str) -> int:
     """The line (from 1) on which the statement begins that gives top-level ``key`` a value it cannot have.
 
-    Several statements may build one value: the tables of ``languages``.
+    Several statements may build one value: those of a table.
     """
     lines = text.split("\n")
     for first_line, last_line, _ in statements(text):
@@ -261,6 +266,8 @@ def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         value = values[known.name]
         if known.name == "languages":
             value = languages_of(value)
+        elif known.name == "upload":
+            value = upload_of(value)
         elif isinstance(known.default, tuple):
             value = tuple(dict.fromkeys(value))
             if known.name == "disabled_folders":

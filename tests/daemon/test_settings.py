@@ -26,6 +26,7 @@ from daemon.settings import (
     with_editor_settings,
 )
 from daemon.settings_store import read_settings, write_text_setting
+from daemon.upload_settings import UploadSettings
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 
@@ -53,7 +54,10 @@ def test_every_key_can_be_set():
 
 
 def test_the_defaults_are_allowed_values():
-    written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(Settings()).items())
+    whole = asdict(Settings())
+    table = whole.pop("upload")
+    written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in whole.items()) + "[upload]\n"
+    written += "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
     assert parse_settings(written) == Settings()
 
 
@@ -90,6 +94,7 @@ def test_a_home_folder_may_be_written_with_a_tilde():
         ("snapshots_max_mebibytes = 2.5", 1, "snapshots_max_mebibytes"),
         ("model = ''", 1, "model"),
         ("languages = 3", 1, "languages"),
+        ("upload = 'a:1'", 1, "upload"),
         ("[languages.go]\nserver = ['gopls']\n\n[languages.python]\n# why\nserver = 3\n", 6, "languages"),
     ],
 )
@@ -110,6 +115,47 @@ def test_any_time_to_settle_that_is_allowed_is_one_that_snapshots_can_have(secon
     assert (chosen, type(chosen)) == (seconds, float)
     Settling(lambda *_: None, lambda _: None, may_hold=lambda *_: True, settle_seconds=chosen)
     assert MAX_SETTLE_SECONDS == MAX_AGE_SECONDS
+
+
+# The table of uploads
+
+
+def test_where_snapshots_may_go_is_one_table():
+    settings = parse_settings(
+        "[upload]\ncollector = 'snapshots.example.org:8443'\ntoken_file = '~/token'\non_battery = true"
+    )
+    assert settings.upload == UploadSettings(
+        "snapshots.example.org:8443", token_file=str(Path("~/token").expanduser()), on_battery=True
+    )
+    assert parse_settings("").upload.collector == ""
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "127.0.0.1:8443", "[::1]:8443", "a-b.example.org:65535", ""])
+def test_a_collector_is_a_host_and_a_port(address):
+    assert parse_settings(f"[upload]\ncollector = '{address}'").upload.collector == address
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("collector = 'https://example.org'", "HOST:PORT"),
+        ("collector = 'example.org'", "HOST:PORT"),
+        ("collector = 'example.org:0'", "HOST:PORT"),
+        ("collector = 'example.org:65536'", "HOST:PORT"),
+        ("collector = '::1:8443'", "HOST:PORT"),
+        ("collector = 8443", "a text"),
+        ("token_file = 'token'", "absolute path"),
+        ("plain_text = 'yes'", "true or false"),
+        ("certificate_file = '/a.pem'", "go together"),
+        ("key_file = '/a.pem'", "go together"),
+        ("colector = 'a:1'", "`collector`"),
+        ("threads = 2", "stand above all tables"),
+    ],
+)
+def test_what_is_wrong_with_the_table_of_uploads_is_said(line, said):
+    error = refused(f"threads = 1\n[upload]\non_battery = true\n{line}\n")
+    assert (error.line, error.key) == (4, "upload")
+    assert said in str(error)
 
 
 # Tables of languages
@@ -195,10 +241,11 @@ def test_off_wins(file, editor, on):
 
 def test_what_is_remembered_is_for_the_file_alone_to_say():
     said = {"settle_seconds": 0.1, "open_source_only": False, "secrets": "mask", "snapshots_max_mebibytes": 4096}
+    said["upload"] = {"collector": "elsewhere.example.org:1"}
     file = Settings(open_source_only=True)
     settings, problems = with_editor_settings(file, {**said, "symbol_index": False})
     assert settings == file
-    assert len(problems) == 5
+    assert len(problems) == 6
     assert all("can only be set in the settings file" in problem for problem in problems)
 
 
@@ -324,15 +371,18 @@ def test_a_bad_settings_file_is_not_written_into(tmp_path):
 
 
 def test_the_documentation_lists_exactly_the_keys_with_their_defaults():
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENTATION.read_text(), re.MULTILINE)
-    documented = {key: tomllib.loads(f"value = {default}")["value"] for key, default, _, _ in rows}
-    actual = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(Settings()).items()}
-    assert documented == actual
-    assert [key for key, *_ in rows] == list(actual)
-    assert all(unit.strip() and meaning.strip() for _, _, unit, meaning in rows)
+    whole, uploading = DOCUMENTATION.read_text().split("## Uploading")
+    for text, settings in ((whole, {**asdict(Settings()), "upload": {}}), (uploading, asdict(UploadSettings()))):
+        rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+        documented = {key: tomllib.loads(f"value = {default}")["value"] for key, default, _, _ in rows}
+        actual = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+        assert documented == actual
+        assert [key for key, *_ in rows] == list(actual)
+        assert all(unit.strip() and meaning.strip() for _, _, unit, meaning in rows)
 
 
 def test_the_documentations_examples_are_valid():
-    server, whole = re.findall(r"```toml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    server, upload, whole = re.findall(r"```toml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    assert parse_settings(upload).upload.collector == "snapshots.example.org:8443"
     assert parse_settings(server).languages["python"].server == ("basedpyright-langserver", "--stdio")
     assert parse_settings(whole).min_confidence == 0.3
