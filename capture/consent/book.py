@@ -134,6 +134,19 @@ class ConsentBook:
             consent = Consent(consent.root, consent.workspace_id, "local", consent.granted_at, consent.text_version)
         return Decision(consent)
 
+    def uploads(self) -> dict[str, float]:
+        """By workspace id since when (seconds since the epoch) what is captured there may be uploaded. Never raises.
+
+        What was captured before stays on this machine. Empty where the policy or a damaged file says no.
+        """
+        if self.policy_refusal("upload"):
+            return {}
+        return {
+            consent.workspace_id: consent.granted_at
+            for consent in self._reading.current().consents
+            if consent.scope == "upload" and not consent.is_outdated
+        }
+
     def all(self) -> tuple[Consent, ...]:
         """Every consent on record, outdated ones included, by folder; none when the file cannot be read."""
         return self._reading.current().consents
@@ -151,14 +164,17 @@ class ConsentBook:
     def grant(self, root: str, scope: Scope) -> Consent:
         """Record that a person who was shown ``CONSENT_TEXT`` agreed for the folder ``root``.
 
-        Granting again changes the scope and keeps the workspace's id. Raises ConsentRefused: a policy forbids it, the
-        folder is none or too wide, the file is damaged or cannot be written.
+        Granting again changes the scope and keeps the workspace's id; granting the same again changes nothing, so
+        that it stays known since when it holds. Raises ConsentRefused: a policy forbids it, the folder is none or too
+        wide, the file is damaged or cannot be written.
         """
         if self.policy_refusal(scope):
             raise ConsentRefused(self.policy_refusal(scope))
         folder = _workspace(root)
         with self._changing() as known:
             same = next((consent for consent in known.consents if consent.root == folder), None)
+            if same is not None and same.scope == scope and not same.is_outdated:
+                return same
             consent = Consent(
                 root=folder,
                 workspace_id=uuid.uuid4().hex if same is None else same.workspace_id,

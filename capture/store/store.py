@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from capture.store import stored
 from capture.store.answers import RefusalReason, Refused, Stored, StoreState, StoreStatus
 from capture.store.error import StorageError
-from capture.store.stored import NoSuchSnapshot, SnapshotDamaged
+from capture.store.stored import NoSuchSnapshot, PurgeRefused, SnapshotDamaged, nothing_before
 from capture.store.writer import Disk, Entry, Limits, SnapshotWriter, always, disk_of
 
 if TYPE_CHECKING:
@@ -104,16 +104,40 @@ class Store:
         def missing() -> Stored:
             raise NoSuchSnapshot(snapshot_id)
 
-        return self._do(lambda database: stored.rate(database, snapshot_id, rating), missing)
+        return self.do(lambda database: stored.rate(database, snapshot_id, rating), missing)
 
     def delete(self, ids: Iterable[str]) -> Future[int]:
         """Remove snapshots; the future is how many were there, and may raise StorageError."""
         chosen = list(ids)
-        return self._do(lambda database: stored.delete(database, chosen), lambda: 0)
+        return self.do(lambda database: stored.delete(database, chosen), lambda: 0)
 
-    def purge(self, wanted: Choice) -> Future[Purged]:
-        """Remove all that match, those that still wait included, with every byte of them; may raise StorageError."""
-        return self._do(lambda database: stored.purge(database, wanted), lambda: stored.purge_file(self.path, wanted))
+    def purge(
+        self, wanted: Choice, before_deleting: Callable[[Sequence[str]], None] = nothing_before
+    ) -> Future[Purged]:
+        """Remove all that match, those that still wait included, with every byte of them; see `stored.purge`.
+
+        The future may raise StorageError and PurgeRefused; ``before_deleting`` is called in the store's thread.
+        """
+        return self.do(
+            lambda database: stored.purge(database, wanted, before_deleting),
+            lambda: stored.purge_file(self.path, wanted, before_deleting),
+        )
+
+    def do(self, action: Callable[[Database], Result], without: Callable[[], Result]) -> Future[Result]:
+        """Call ``action`` in the store's thread, after all that was asked before, or ``without`` where no store is.
+
+        Either may raise StorageError, NoSuchSnapshot, SnapshotDamaged and PurgeRefused, as the future then does, and
+        nothing else.
+        """
+        task = _Task(action, without)
+        task.future.set_running_or_notify_cancel()
+        with self._changed:
+            is_closed = self._state == "closed"
+            if not is_closed:
+                self._enqueue(task)
+        if is_closed:
+            task.future.set_exception(StorageError("busy", self.path, CLOSED[1]))
+        return task.future
 
     def status(self) -> StoreStatus:
         """How it is now."""
@@ -148,17 +172,6 @@ class Store:
         if len(self._waiting) >= self._queue_capacity:
             return "queue_full", f"{self._queue_capacity} snapshots wait for the disk already"
         return None
-
-    def _do(self, action: Callable[[Database], Result], without: Callable[[], Result]) -> Future[Result]:
-        task = _Task(action, without)
-        task.future.set_running_or_notify_cancel()
-        with self._changed:
-            is_closed = self._state == "closed"
-            if not is_closed:
-                self._enqueue(task)
-        if is_closed:
-            task.future.set_exception(StorageError("busy", self.path, CLOSED[1]))
-        return task.future
 
     def _enqueue(self, work: _Put | _Task[Any]) -> None:
         self._waiting.append(work)
@@ -231,7 +244,7 @@ class Store:
     def _perform(self, task: _Task[Any]) -> None:
         try:
             result = self._writer.do(task.action, task.without)
-        except (StorageError, NoSuchSnapshot, SnapshotDamaged) as error:
+        except (StorageError, NoSuchSnapshot, SnapshotDamaged, PurgeRefused) as error:
             task.future.set_exception(error)
             return
         self._note_writer()

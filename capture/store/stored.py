@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from capture.snapshot.snapshot import Snapshot
-from capture.store import sqlite, table
+from capture.store import leases, sqlite, table
 from capture.store.answers import Purged, Stored
 from capture.store.choice import EVERYTHING, Choice, Summary
 from capture.store.error import StorageError, system_errors_explained
@@ -21,7 +21,7 @@ from capture.store.payload import PayloadDamaged, pack, unpack
 from capture.store.table import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from capture.snapshot.snapshot import Rating
@@ -36,6 +36,14 @@ class NoSuchSnapshot(Exception):
 
 class SnapshotDamaged(Exception):
     """What is stored under that id is not what was stored."""
+
+
+class PurgeRefused(Exception):
+    """What has to come before a purge failed, so nothing was deleted; the message names the cause and the cure."""
+
+
+def nothing_before(_in_flight_ids: Sequence[str]) -> None:
+    """What comes before a purge that nobody has to hear of."""
 
 
 @contextmanager
@@ -119,27 +127,38 @@ def delete(database: Database, ids: Iterable[str]) -> int:
         return table.delete(connection, ids)
 
 
-def purge(database: Database, wanted: Choice) -> Purged:
+def purge(
+    database: Database, wanted: Choice, before_deleting: Callable[[Sequence[str]], None] = nothing_before
+) -> Purged:
     """Remove all that match, and every byte of them from the store's files; raises StorageError.
 
-    Damaged files that were moved aside go too: what is in them cannot be told.
+    Damaged files that were moved aside go too: what is in them cannot be told. ``before_deleting`` is called within
+    the transaction, when nobody else can lease, with the ids of those that match and are leased, whatever became of
+    the lease: they may be on their way to a collector. It may raise PurgeRefused, and then nothing is deleted.
     """
     with database.writing() as connection:
+        before_deleting(leases.in_flight(connection, wanted))
         snapshots = table.delete_matching(connection, wanted)
     is_complete = database.compact()
     return Purged(snapshots, _remove_set_aside(database.path), is_complete)
 
 
-def purge_file(path: Path, wanted: Choice) -> Purged:
-    """The same by the store's path; a store that is too damaged to be opened is removed whole. Raises StorageError."""
+def purge_file(path: Path, wanted: Choice, before_deleting: Callable[[Sequence[str]], None] = nothing_before) -> Purged:
+    """The same by the store's path; a store that is too damaged to be opened is removed whole. Raises StorageError.
+
+    Where there is no store, or no telling what is in it, ``before_deleting`` gets no ids.
+    """
     try:
         with changing(path) as database:
             if database is not None:
-                return purge(database, wanted)
+                return purge(database, wanted, before_deleting)
     except StorageError as error:
         if error.reason != "damaged":
             raise
+        before_deleting(())
         set_aside(path)
+    else:
+        before_deleting(())
     return Purged(0, _remove_set_aside(path), is_complete=True)
 
 

@@ -1,4 +1,4 @@
-"""The store's table: its migrations, and every statement that reads or changes it.
+"""The store's tables: their migrations, and every statement that reads or changes them, but for those of `leases`.
 
 A row of ``snapshot`` holds what snapshots are chosen by, the row of ``payload`` beside it the snapshot itself. Which
 is older is told by ``sequence``, the order of storing: clocks are set back. Transactions are the caller's. Knows
@@ -50,11 +50,24 @@ SCHEMA = Schema(
             )""",
             "CREATE TABLE eviction (kind TEXT PRIMARY KEY, snapshots INTEGER NOT NULL)",
         ),
+        (
+            # Tables of their own: in its row a lease would move the rows beside it, and the file might outgrow its cap.
+            """CREATE TABLE lease (
+                sequence INTEGER PRIMARY KEY REFERENCES snapshot (sequence) ON DELETE CASCADE,
+                lease_id TEXT NOT NULL,
+                taken_at REAL NOT NULL,
+                ends_at REAL NOT NULL
+            )""",
+            """CREATE TABLE parked (
+                sequence INTEGER PRIMARY KEY REFERENCES snapshot (sequence) ON DELETE CASCADE,
+                reason TEXT NOT NULL
+            )""",
+        ),
     ),
 )
 OVERFLOW_HEADER_BYTES = 4
 ROW_PAGES = 8  # of a row besides its payload's: two leaves, three indexes, and what splits when they are full
-EMPTY_PAGES = 12  # of a file without snapshots, generously
+EMPTY_PAGES = 14  # of a file without snapshots, generously
 _SUMMARY = (
     "id, state, workspace_id, path, created_at, finalised_at, language_id, model, outcome, rating, kept_rate,"
     " uploaded_at, length_bytes, sha256"

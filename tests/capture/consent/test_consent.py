@@ -92,6 +92,56 @@ def test_granting_again_changes_the_scope_and_keeps_the_id(machine):
     assert machine.book().all() == (second,)
 
 
+@pytest.mark.parametrize("scope", ["local", "upload"])
+def test_granting_the_same_again_keeps_the_time_since_which_it_holds(machine, scope, monkeypatch):
+    first = machine.book().grant(str(machine.workspace), scope)
+    machine.now += 7 * 24 * 3600
+    assert machine.book().grant(str(machine.workspace), scope) == first
+    assert machine.book().all() == (first,)
+    monkeypatch.setattr(consent_module, "CONSENT_TEXT_VERSION", CONSENT_TEXT_VERSION + 1)
+    assert machine.book().grant(str(machine.workspace), scope).granted_at == machine.now, "another text was agreed to"
+
+
+def test_what_may_be_uploaded_is_what_was_agreed_to_for_that_and_since_then(machine):
+    book = machine.book()
+    assert book.uploads() == {}
+    local = book.grant(str(machine.workspace), "local")
+    machine.now += 60
+    inner = book.grant(str(machine.inner), "upload")
+    assert book.uploads() == {inner.workspace_id: machine.now}
+    machine.now += 60
+    book.grant(str(machine.workspace), "upload")
+    assert book.uploads() == {inner.workspace_id: machine.now - 60, local.workspace_id: machine.now}
+    book.grant(str(machine.inner), "local")
+    assert book.uploads() == {local.workspace_id: machine.now}
+    machine.now += 60
+    book.grant(str(machine.inner), "upload")
+    assert book.uploads()[inner.workspace_id] == machine.now, "what was captured while it was local stays"
+    book.revoke(str(machine.workspace))
+    assert book.uploads() == {}
+
+
+@pytest.mark.parametrize("policy", ['upload = "forbidden"\n', 'capture = "forbidden"\n', "upload = yes\n"])
+def test_a_policy_against_it_forbids_every_upload(machine, policy):
+    book = machine.book()
+    granted = book.grant(str(machine.workspace), "upload")
+    machine.policy_path.write_text(policy)
+    assert book.uploads() == {}
+    machine.policy_path.unlink()
+    assert book.uploads() == {granted.workspace_id: granted.granted_at}
+
+
+def test_an_older_text_or_a_damaged_file_is_no_consent_to_upload(machine, monkeypatch):
+    book = machine.book()
+    book.grant(str(machine.workspace), "upload")
+    monkeypatch.setattr(consent_module, "CONSENT_TEXT_VERSION", CONSENT_TEXT_VERSION + 1)
+    assert book.uploads() == {}
+    monkeypatch.undo()
+    assert book.uploads()
+    machine.path.write_text(machine.path.read_text().replace('"upload"', '"uploads"'))
+    assert book.uploads() == {}
+
+
 def test_the_innermost_record_decides(machine):
     book = machine.book()
     outer = book.grant(str(machine.workspace), "upload")
