@@ -7,8 +7,10 @@ valid. It passes over in silence what it cannot read, so before the lines stands
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from capture.gate.secret_rules import Finding, occurrences
@@ -27,6 +29,7 @@ LEFT_OUT = (
     "IPPublicDetector",
 )
 _OWN_FILES = "/proc/self/fd"
+_CONFIGURING = threading.Lock()
 
 
 class ScannerBroken(Exception):
@@ -47,7 +50,8 @@ class ProviderKeys:
     """
 
     def __init__(self) -> None:
-        _configure()
+        with _CONFIGURING:  # two threads may make theirs at once
+            _configure()
         is_file = hasattr(os, "memfd_create") and os.path.isdir(_OWN_FILES)  # noqa: PTH112
         self._search: Callable[[Sequence[str]], list[_Found]] = search_file if is_file else search_lines
         self.findings([])
@@ -93,9 +97,11 @@ def _places(line: Line, kind: str, key: str) -> list[Finding]:
     return [Finding(kind, line.start + start, line.start + end) for start, end in spans]
 
 
+@functools.cache
 def _configure() -> None:
-    """All detectors but for some, no filter, no question to a provider.
+    """All detectors but for some, no filter, no question to a provider; once, for all that search in this process.
 
+    Done again, it would leave those that are searching without any for a moment.
     Without filters also a line that its repository marks as allowed counts: that mark was not made for us.
     """
     from detect_secrets import settings  # noqa: PLC0415 (a tenth of a second that only capture needs)
