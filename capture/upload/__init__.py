@@ -1,1 +1,1 @@
-"""How settled snapshots leave the machine, where consent says so: leased from the store, sent over gRPC, acknowledged."""
+"""How settled snapshots leave the machine, where consent says so: leased, looked at, sent over gRPC, acknowledged."""
