@@ -23,6 +23,7 @@ from daemon.snapshot_keeper import SnapshotKeeper
 from daemon.status import StatusBoard
 from daemon.symbol_indexes import SymbolIndexes
 from daemon.tuning.record import with_tuning
+from daemon.uploading import Uploading, installs
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
@@ -36,6 +37,7 @@ class Parts:
     engine: ModelEngine
     indexes: SymbolIndexes
     keeper: SnapshotKeeper
+    uploading: Uploading
 
     @property
     def settings(self) -> SettingsStore:
@@ -47,8 +49,13 @@ class Parts:
         """Counters and reasons."""
         return self.services.status
 
+    def begin(self) -> None:
+        """Do what is done of itself: send snapshots where somebody agreed to that. Called on the event loop."""
+        self.uploading.begin()
+
     async def close(self) -> None:
         """End the workers, free the model, and write what is to be kept."""
+        await self.uploading.close()
         await self.keeper.close()
         await self.indexes.close()
         await self.services.ignored.close()
@@ -82,6 +89,9 @@ def build_parts(settings: SettingsStore, chosen: Settings | None = None) -> Part
     )
     settings.subscribe(lambda _: indexes.follow_settings())
     store = Store(paths.snapshots_path(), limits=Limits(cap_bytes=settings.current.snapshots_max_mebibytes * MEBIBYTE))
-    keeper = SnapshotKeeper(store, consent_book(), lambda: settings.current)
+    consents = consent_book()
+    keeper = SnapshotKeeper(store, consents, lambda: settings.current, before_purge=installs().before_purge)
     services = Services(scheduler=scheduler, settings=settings, status=status, indexes=indexes, keeper=keeper)
-    return Parts(services, engine, indexes, keeper)
+    uploading = Uploading(store, consents, settings, services.keyboard)
+    keeper.follow(uploading.wake)
+    return Parts(services, engine, indexes, keeper, uploading)

@@ -19,7 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon import control, handshake, ownership, paths, registry
+from capture.upload.target import problem
+from capture.upload.token import TokenUnavailable, token_of
+from daemon import control, handshake, ownership, paths, registry, uploading
 from daemon.engine.errors import EngineError
 from daemon.errors import ForetypeError, PathRefused, SettingsError
 from daemon.settings import Settings
@@ -227,6 +229,23 @@ async def _load(path: Path, settings: Settings) -> ModelInfo:
         await engine.close()
 
 
+def check_upload() -> Iterator[Finding]:
+    """Where snapshots may go: whether that can be reached is not tried, whether it could be spoken to is."""
+    settings, _ = _settings()
+    target = uploading.target_of(settings.upload)
+    if target is None:
+        yield Finding("upload", Verdict.FINE, "no collector is named: nothing is sent")
+        return
+    wrong = problem(target)
+    try:
+        asyncio.run(token_of(target))
+    except TokenUnavailable as error:
+        wrong = wrong or str(error)
+    cure = "mend [upload] in the settings, or what it names; docs/upload.md tells how" if wrong else ""
+    verdict = Verdict.WARNING if wrong else Verdict.FINE
+    yield Finding("upload", verdict, f"{target.address}: {wrong}" if wrong else f"to {target.address}", cure)
+
+
 def check_logs() -> Iterator[Finding]:
     """Where the log is, and that it can be written."""
     path = paths.hub_log_path()
@@ -255,5 +274,6 @@ CHECKS: Iterable[Callable[[], Iterator[Finding]]] = (
     check_runtime,
     check_hubs,
     check_model,
+    check_upload,
     check_logs,
 )

@@ -7,6 +7,8 @@ ForetypeError
 ├── PullFailed         a model could not be fetched or is not what it claims to be
 ├── TuningFailed       nothing could be measured, or the result cannot be kept
 ├── NotRecorded        a typing session cannot be recorded, or its file not written
+├── SnapshotsRefused   the snapshot store, or a snapshot in it, cannot be used
+├── UploadFailed       snapshots cannot be sent, or not be deleted where they were sent
 ├── HubUnreachable     no hub answers, or it could not start
 ├── HubRefused         a hub answered, and said no
 ├── PackageClash       another distribution owns one of our import packages
@@ -54,6 +56,10 @@ class NotRecorded(ForetypeError):
 
 class SnapshotsRefused(ForetypeError):
     """The snapshot store, or a snapshot in it, cannot be used."""
+
+
+class UploadFailed(ForetypeError):
+    """Snapshots cannot be sent, or not be deleted where they were sent."""
 
 
 class HubUnreachable(ForetypeError):

@@ -100,6 +100,7 @@ class Hub:
         self._parts.settings.subscribe(self._settings_changed)
         watching = asyncio.create_task(self._parts.settings.watch(self._stopped))
         server = await asyncio.start_unix_server(self._connected, sock=listener, limit=STREAM_LIMIT_BYTES)
+        self._parts.begin()
         log.info("serving, version %s", handshake.VERSION)
         ready()
         self._watch_idleness()
@@ -134,6 +135,7 @@ class Hub:
             "predictions": self._parts.status.snapshot(),
             "indexes": self._parts.indexes.describe(),
             "capture": self._parts.keeper.status(),
+            "upload": self._parts.uploading.status(),
         }
 
     def pause(self) -> None:

@@ -119,6 +119,11 @@ def snapshots_path() -> Path:
     return data_directory() / "snapshots" / "snapshots.sqlite3"
 
 
+def installs_path() -> Path:
+    """Under which names snapshots were uploaded, with the secrets that delete them again."""
+    return data_directory() / "uploads" / "installs.json"
+
+
 def state_directory() -> Path:
     """Logs."""
     from platformdirs import user_state_path  # noqa: PLC0415

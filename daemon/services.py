@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from capture.context.cochange import CoChange
 from daemon.ignored_files import IgnoredFiles
+from daemon.keyboard import Keyboard
 from daemon.lsp.work_ahead import READING_SECONDS
 from daemon.recording.feed import Recordings
 
@@ -30,6 +31,7 @@ class Services:
     co_change: CoChange = field(default_factory=CoChange)  # one reading of a repository serves all windows
     recordings: Recordings = field(default_factory=Recordings)  # who listens to one file's changes, if anybody
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles)  # what git ignores serves as context nowhere else
+    keyboard: Keyboard = field(default_factory=Keyboard)  # uploads wait while somebody types
     asking_git: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # for snapshots
     indexes: SymbolIndexes | None = None  # None: there is no symbol index
     keeper: SnapshotKeeper | None = None  # None: nothing is captured, whoever agreed

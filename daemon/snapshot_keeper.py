@@ -21,9 +21,10 @@ from capture.gate.redaction import SecretScanner
 from capture.store.answers import Refused, Stored
 from capture.store.choice import Choice
 from capture.store.error import StorageError
+from capture.store.stored import nothing_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from capture.consent.book import ConsentBook
@@ -63,6 +64,7 @@ class SnapshotKeeper:
         settings: Callable[[], Settings],
         *,
         new_scanner: Callable[[], SecretScanner] = SecretScanner,
+        before_purge: Callable[[Choice], Callable[[Sequence[str]], None]] = lambda _: nothing_before,
         capacity: int = CAPACITY,
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
@@ -70,6 +72,7 @@ class SnapshotKeeper:
         self._store = store
         self._settings = settings
         self._new_scanner = new_scanner
+        self._before_purge = before_purge
         self._capacity = capacity
         self._close_seconds = close_seconds
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-keeper")
@@ -80,7 +83,12 @@ class SnapshotKeeper:
         self._counts: Counter[str] = Counter()
         self._latest = ""
         self._broken = ""
+        self._on_change: Callable[[], None] | None = None
         self._full_disk = ""  # why nothing can be stored until there is room again
+
+    def follow(self, on_change: Callable[[], None]) -> None:
+        """Call this after each change of what is stored, in whatever thread; it must not raise or wait."""
+        self._on_change = on_change
 
     async def keep(self, finished: Finished) -> Stored | Refused:
         """Store it if it may be; the answer comes after the commit. Raises nothing but CancelledError.
@@ -115,13 +123,14 @@ class SnapshotKeeper:
     async def purge(self, workspace_ids: Iterable[str]) -> int:
         """Delete what is stored of workspaces whose consent ended, and return how many snapshots that were.
 
-        What is under way of them is not stored any more. Raises StorageError, ``busy`` too where a reader keeps copies
-        in the store's log: then it has to be asked again.
+        What is under way of them is not stored any more, and collectors are asked to delete what they have of it.
+        Raises PurgeRefused, and StorageError, ``busy`` too where a reader keeps copies in the store's log: then it has
+        to be asked again.
         """
-        purged = [
-            await asyncio.wrap_future(self._store.purge(Choice(workspace_id=workspace_id)))
-            for workspace_id in workspace_ids
-        ]
+        choices = [Choice(workspace_id=workspace_id) for workspace_id in workspace_ids]
+        purged = [await asyncio.wrap_future(self._store.purge(one, self._before_purge(one))) for one in choices]
+        if self._on_change is not None:
+            self._on_change()
         if not all(one.is_complete for one in purged):
             raise StorageError("busy", self._store.path, "what was deleted is still in its log")
         return sum(one.snapshots for one in purged)
@@ -203,3 +212,5 @@ class SnapshotKeeper:
             elif result.reason == "low_disk":
                 self._full_disk = result.explanation
         answer.set_result(result)
+        if isinstance(result, Stored) and self._on_change is not None:
+            self._on_change()

@@ -42,6 +42,7 @@ async def _serve(connection: socket.socket) -> int:
     logs.to_standard_error(settings.current.log_level)
     logs.log_uncaught()
     parts = build_parts(settings)
+    parts.begin()
     stop = asyncio.Event()
     watching = asyncio.create_task(settings.watch(stop))
     reader, writer = await asyncio.open_connection(sock=connection, limit=STREAM_LIMIT_BYTES)

@@ -36,6 +36,10 @@ COMMANDS = {
     "snapshots": CommandEntry(
         "See, rate, export and delete what was captured.", "daemon.commands.snapshots:application"
     ),
+    "upload": CommandEntry(
+        "Send what your team may have, or see what that would be.", "daemon.commands.upload:application"
+    ),
+    "collect": CommandEntry("Run a team's collector.", "daemon.commands.collect:application"),
     "uninstall": CommandEntry(
         "Remove everything written outside the package.", "daemon.commands.uninstall:application"
     ),

@@ -16,7 +16,8 @@ import typer
 from capture.store import stored
 from capture.store.choice import Choice
 from capture.store.error import StorageError
-from capture.store.stored import NoSuchSnapshot, SnapshotDamaged
+from capture.store.stored import NoSuchSnapshot, PurgeRefused, SnapshotDamaged
+from capture.upload.identity import InstallsUnusable
 from daemon import paths
 from daemon.commands import snapshot_view
 from daemon.commands.snapshot_options import (
@@ -34,7 +35,9 @@ from daemon.commands.snapshot_options import (
     seconds,
     workspace_id,
 )
+from daemon.commands.upload import ask_deletions
 from daemon.errors import BadArgument, SnapshotsRefused
+from daemon.uploading import installs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -191,7 +194,8 @@ def purge(
     """Delete snapshots for good: their bytes are overwritten, and the store's files rewritten without them.
 
     Name them, or say --workspace, --before, both, or --all. It works while editors are open. Damaged stores that were
-    set aside are removed too, whatever was in them. Copies you exported, and what your file system or a backup
+    set aside are removed too, whatever was in them. A collector they were uploaded to is asked to delete them too, now
+    if it can be reached, else by the hub as soon as it can. Copies you exported, and what your file system or a backup
     keeps of old blocks, are out of its reach.
     """
     from daemon.commands.progress import working  # noqa: PLC0415 (rich only where it is used)
@@ -204,12 +208,15 @@ def purge(
         if not yes:
             _ask_purge(wanted)
         with working("purging"):
-            purged = stored.purge_file(paths.snapshots_path(), wanted)
+            purged = stored.purge_file(paths.snapshots_path(), wanted, installs().before_purge(wanted))
+    elsewhere = ask_deletions()
     if as_json:
-        typer.echo(json.dumps(asdict(purged), indent=2))
+        typer.echo(json.dumps({**asdict(purged), "collector": elsewhere}, indent=2))
     else:
         also = f" and {purged.damaged_files} damaged stores" if purged.damaged_files else ""
         typer.echo(f"deleted {purged.snapshots} snapshots{also}")
+        if elsewhere:
+            typer.echo(elsewhere)
     if not purged.is_complete:
         raise SnapshotsRefused(INCOMPLETE)
 
@@ -219,10 +226,14 @@ def purge_workspaces(workspace_ids: Iterable[str]) -> int:
     snapshots = 0
     for one in workspace_ids:
         with _explained():
-            purged = stored.purge_file(paths.snapshots_path(), Choice(workspace_id=one))
+            wanted = Choice(workspace_id=one)
+            purged = stored.purge_file(paths.snapshots_path(), wanted, installs().before_purge(wanted))
         if not purged.is_complete:
             raise SnapshotsRefused(INCOMPLETE)
         snapshots += purged.snapshots
+    elsewhere = ask_deletions()
+    if elsewhere:
+        typer.echo(elsewhere, err=True)
     return snapshots
 
 
@@ -264,7 +275,7 @@ def _explained() -> Iterator[None]:
         yield
     except NoSuchSnapshot as error:
         raise SnapshotsRefused(f"snapshot {error} is gone") from error
-    except (StorageError, SnapshotDamaged) as error:
+    except (InstallsUnusable, PurgeRefused, SnapshotDamaged, StorageError) as error:
         raise SnapshotsRefused(str(error)) from error
 
 

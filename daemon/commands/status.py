@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -69,7 +70,7 @@ def describe(value: dict[str, Any]) -> list[str]:
         lines += [f"           {_companion(companion)}" for companion in session["companions"]]
     lines += [_index(index) for index in value["indexes"]]
     open_snapshots = sum(session["open_snapshots"] for session in predictions["sessions"].values())
-    return [*lines, *_capture(value["capture"], open_snapshots)]
+    return [*lines, *_capture(value["capture"], open_snapshots), *_upload(value["upload"])]
 
 
 def _companion(companion: dict[str, Any]) -> str:
@@ -94,6 +95,30 @@ def _capture(capture: dict[str, Any], open_snapshots: int) -> list[str]:
     kept = f"capture    {stored} snapshots stored, {open_snapshots} open"
     left_out = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(counts.items()))
     return [kept, *([f"           not kept: {left_out}; the latest: {capture['latest']}"] if left_out else [])]
+
+
+def _upload(upload: dict[str, Any]) -> list[str]:
+    """What waits to be sent, what was, and what is in the way."""
+    if upload["state"] == "off":
+        return [f"upload     off: {upload['reason']}"]
+    backlog = upload["backlog"]
+    size = f" ({backlog['waiting_bytes'] / 1e6:.1f} MB)" if backlog["waiting"] else ""
+    last = upload["last_success"]
+    when = f"last {datetime.fromtimestamp(last, UTC).astimezone():%Y-%m-%d %H:%M}" if last else "nothing sent yet"
+    state = upload["state"].replace("_", " ")
+    waiting = f"{backlog['waiting']} wait{size}, {backlog['uploaded']} of those here are sent; {when}"
+    lines = [f"upload     {upload['target']}: {state}, {waiting}"]
+    reasons = [upload["reason"]] if upload["reason"] else []
+    reasons += [upload["last_error"]] if upload["last_error"] not in ("", upload["reason"]) else []
+    if backlog["held_back"]:
+        reasons.append(f"{backlog['held_back']} stay here: older than the consent to upload")
+    stay = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(backlog["parked"].items()))
+    reasons += [f"stay here: {stay}"] if stay else []
+    if upload["deletions"]:
+        reasons.append(f"{upload['deletions']} deletions are still to be asked for")
+    if upload["deletions_elsewhere"]:
+        reasons.append(f"{upload['deletions_elsewhere']} deletions wait for a collector that is not named now")
+    return [*lines, *(f"           {reason}" for reason in reasons)]
 
 
 def _model(model: dict[str, Any]) -> str:

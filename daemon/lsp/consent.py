@@ -23,6 +23,7 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from capture.consent.book import CONSENT_TEXT, CONSENT_TEXT_VERSION, SCOPES, ConsentRefused
 from capture.store.error import StorageError
+from capture.store.stored import PurgeRefused
 from daemon.lsp.documents import path_of
 from daemon.lsp.params import member
 
@@ -73,7 +74,7 @@ async def consent(window: ConsentingWindow, params: Any) -> dict[str, Any]:
             purged = await window.forget([one.workspace_id for one in ended], purge=member(params, "purge") is True)
         elif action != "show":
             raise JsonRpcInvalidParams("action must be show, grant or revoke")
-    except (ConsentRefused, StorageError) as error:
+    except (ConsentRefused, PurgeRefused, StorageError) as error:
         raise JsonRpcException(str(error), types.LSPErrorCodes.RequestFailed) from error
     decision = book.decide(root)
     return {

@@ -83,6 +83,10 @@ class Session:
         """Who agreed to what, None where nothing is captured whoever agrees."""
         return None if self._services.keeper is None else self._services.keeper.consents
 
+    def typed(self) -> None:
+        """Somebody types here."""
+        self._services.keyboard.typed()
+
     def begin(self, client: ClientTraits, editor_settings: Mapping[str, Any]) -> None:
         """The editor introduced itself."""
         self.client = client

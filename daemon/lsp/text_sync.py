@@ -54,6 +54,7 @@ def did_change(session: Session, params: Any) -> None:
         session.predictor.text_changed(uri, None)
         session.recorded.unreadable(uri)
         raise
+    session.typed()
     session.recorded.changes(document, version, changes)
     edits = session.documents.change(uri, version, changes)
     session.surroundings.changed(document, version, changes)

@@ -214,7 +214,7 @@ def test_a_purge_while_the_hub_has_the_store_open_leaves_no_byte(path, run, keep
     planted = b"xyzzy_planted_path"
     assert any(planted in file.read_bytes() for file in path.parent.iterdir())
     purged = run("purge", "--workspace", samples.OTHER_WORKSPACE, "--yes", "--json")
-    assert purged == {"snapshots": 1, "damaged_files": 0, "is_complete": True}
+    assert purged == {"snapshots": 1, "damaged_files": 0, "is_complete": True, "collector": ""}
     assert not any(planted in file.read_bytes() for file in path.parent.iterdir())
     assert [row["id"] for row in run("list", "--json")] == ["2" * 32]
 
