@@ -22,6 +22,8 @@ ONLY_IN = {
     "keyring": ("capture/upload/",),
     "psycopg": ("capture/collector/",),
     "fsspec": ("capture/collector/",),
+    "limits": ("capture/collector/",),
+    "grpc_health": ("capture/collector/",),
     "prometheus_client": ("capture/collector/",),
     "llama_cpp": ("daemon/engine/", "training_export/student/"),
     "pygls": ("daemon/lsp/",),
