@@ -21,6 +21,7 @@ ONLY_IN = {
     "grpc": ("capture/wire/", "capture/upload/", "capture/collector/"),
     "keyring": ("capture/upload/",),
     "psycopg": ("capture/collector/",),
+    "psycopg_pool": ("capture/collector/",),
     "fsspec": ("capture/collector/",),
     "limits": ("capture/collector/",),
     "grpc_health": ("capture/collector/",),
