@@ -15,7 +15,7 @@ from typing import IO, Any
 from capture.collector.parts import FOLDER, PartMissing, compressing, decompressed_lines, is_name
 from capture.collector.storage import StorageUnavailable
 from capture.store.error import StorageError, system_errors_explained
-from capture.store.files import PRIVATE_DIRECTORY_MODE
+from capture.store.files import PRIVATE_DIRECTORY_MODE, sync_directory
 from capture.whole_file import write_whole
 
 UNFINISHED_SUFFIX = ".unfinished"
@@ -59,7 +59,7 @@ class PartsInDirectory:
         with _explained(path):
             if path.exists():
                 path.unlink()
-                _sync_folder(path.parent)
+                sync_directory(path.parent)
 
     def sweep(self) -> None:
         """See `Parts`."""
@@ -103,7 +103,7 @@ class FilePart:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._unfinished.replace(self._path)
-            _sync_folder(self._path.parent)
+            sync_directory(self._path.parent)
 
     def let_go(self) -> None:
         """See `PartBeingWritten`."""
@@ -118,15 +118,7 @@ def _make_private_folder(folder: Path) -> None:
         _make_private_folder(folder.parent)
         with suppress(FileExistsError):  # another collector made it just now
             folder.mkdir(mode=PRIVATE_DIRECTORY_MODE)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(folder.parent)
 
 
 @contextmanager

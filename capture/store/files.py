@@ -68,13 +68,13 @@ def make_private(path: Path) -> None:
     with system_errors_explained(path):
         if not directory.is_dir():
             directory.mkdir(mode=PRIVATE_DIRECTORY_MODE, parents=True)
-            _sync_directory(directory.parent)
+            sync_directory(directory.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE_MODE)
         except FileExistsError:
             return  # not opened here: closing it again would drop the locks that SQLite has on it
         os.close(descriptor)
-        _sync_directory(directory)
+        sync_directory(directory)
 
 
 def set_aside(path: Path) -> Path:
@@ -93,7 +93,7 @@ def set_aside(path: Path) -> Path:
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
             path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     finally:
         turns.close()
     return aside
@@ -110,7 +110,7 @@ def _free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the names in it last: a new file's own sync does not promise its name."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,15 +112,3 @@ def start_child(child_environment):
     for process in started:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture(scope="session")
-def faulty_disk(tmp_path_factory):
-    """The library that makes a disk fail, built now."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if sys.platform != "linux" or compiler is None:
-        pytest.skip("a disk that fails is played by a library preloaded on Linux, and needs a C compiler")
-    library = tmp_path_factory.mktemp("faulty_disk") / "faulty_disk.so"
-    source = HERE / "faulty_disk.c"
-    subprocess.run([compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", source, "-o", library, "-ldl"], check=True)
-    return library

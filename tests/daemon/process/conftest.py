@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import queue
@@ -270,3 +271,13 @@ def changed():
         raise AssertionError(f"still {answer}")
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """The snapshots of the store's own tests; test folders are no packages."""
+    file = Path(__file__).parents[2] / "capture" / "store" / "samples.py"
+    spec = importlib.util.spec_from_file_location("store_samples", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pty
@@ -18,16 +17,6 @@ from capture.consent.policy import PolicyFile
 from capture.store.store import Store
 
 ESCAPE = "\x1b]0;stolen title\x07"
-
-
-@pytest.fixture(scope="session")
-def samples():
-    """The snapshots of the store's own tests; test folders are no packages."""
-    file = Path(__file__).parents[2] / "capture" / "store" / "samples.py"
-    spec = importlib.util.spec_from_file_location("store_samples", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +17,6 @@ from capture.snapshot.parts import Region
 from capture.store.store import Store
 
 PORT_ANY = "127.0.0.1:0"
-
-
-@pytest.fixture(scope="session")
-def samples():
-    """The snapshots of the store's own tests; test folders are no packages."""
-    file = Path(__file__).parents[2] / "capture" / "store" / "samples.py"
-    spec = importlib.util.spec_from_file_location("store_samples", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class RunningCollector:
