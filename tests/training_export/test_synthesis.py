@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ from daemon.prompts.base import NewRegion, NoEdit, Prompt
 from daemon.prompts.line_edits import LineEdits
 from daemon.prompts.line_region import END, NO_EDIT
 from training_export.student.corpus import SourceFile, read_corpus
+from training_export.student.earlier_edits import with_earlier_edits
 from training_export.student.moments import Case, parse_file
 from training_export.student.synthesis import TASKS, Synthesiser, defeats_plain_rule, rule_baseline
 
@@ -100,6 +102,18 @@ def test_a_rename_leaves_strings_other_functions_and_attributes_alone() -> None:
     assert kept, "some renames must defeat the plain rule"
     for case in kept:
         assert rule_baseline(case) != case.expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 6])
+def test_earlier_edits_lengthen_the_past_and_leave_the_moment_as_it_was(count: int) -> None:
+    for case in cases("rename"):
+        longer = with_earlier_edits(case, Random(2), NAMES, count)
+        added = len(longer.steps) - len(case.steps)
+        assert 0 <= added <= count
+        assert longer.steps[added:] == case.steps
+        assert (longer.cursor, longer.expected) == (case.cursor, case.expected)
+        assert all(earlier != later for earlier, later in itertools.pairwise(longer.steps))
+        assert len(longer.inputs().events) == len(case.inputs().events) + added
 
 
 def test_every_file_is_on_one_side_of_the_split() -> None:

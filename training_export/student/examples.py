@@ -6,9 +6,10 @@ the answer it learns the prompt's own text, with less weight: a language model o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from rapidfuzz.distance import Indel
@@ -17,17 +18,21 @@ from tokenizers import Tokenizer
 from daemon.prompts.base import NewRegion, Prompt, Refusal, TargetError
 from daemon.prompts.line_region import ADD, AGAIN, DEL, DELETE, HISTORY, INSERT, LINE_NAMES, REGION, SAME
 from training_export.student.corpus import SourceFile
+from training_export.student.earlier_edits import with_earlier_edits
 from training_export.student.moments import Case, ParsedFile, parse_file
-from training_export.student.recipe import Recipe
-from training_export.student.synthesis import MIXTURE, Synthesiser
-from training_export.student.tokenizer import token_id
+from training_export.student.recipe import Recipe, Stage
+from training_export.student.synthesis import Synthesiser
+from training_export.student.tokenizer import END_OF_TEXT, special_tokens, token_id
 
 # A quarter of the prompt's positions are learnt, so that few logits are computed (the study: logits cost most).
 PROMPT_PART, PROMPT_WEIGHT = 4, 0.2
 LINE_WEIGHT_SAME, LINE_WEIGHT_EDITED = 0.3, 2.0
 ANSWER_WEIGHT, ANSWER_LINE_WEIGHT = 2.0, 5.0  # naming the line is the hard part
 CASES_PER_FILE = 10
-COPIED_WEIGHT, CHANGED_WEIGHT = 0.5, 5.0  # of an answer that copies the region: most of its tokens teach nothing new
+COPIED_WEIGHT, CHANGED_WEIGHT = 0.5, 3.0  # of an answer that copies the region: most of its tokens teach nothing new
+
+# A region without meaning: how many tokens it has at least, and how many different ones.
+FEWEST_TOKENS, KINDS = 16, (8, 256)
 
 _ANSWER_LINE = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES) + r")(<\|\w+\|>)?")
 
@@ -36,7 +41,8 @@ _ANSWER_LINE = re.compile("(" + "|".join(re.escape(name) for name in LINE_NAMES)
 class Example:
     """Token ids; ``targets[i]`` is what position i should predict and ``weights[i]`` how much it counts.
 
-    The answer's tokens start at ``answer_start`` (index into ``tokens``).
+    The answer's tokens start at ``answer_start`` (index into ``tokens``) and stand ``gap_tokens`` further on than that,
+    as behind a longer prompt.
     """
 
     task: str
@@ -44,6 +50,7 @@ class Example:
     targets: list[int]
     weights: list[float]
     answer_start: int
+    gap_tokens: int = 0
 
 
 def expected_region(case: Case, prompt: Prompt) -> NewRegion | None:
@@ -55,7 +62,7 @@ def expected_region(case: Case, prompt: Prompt) -> NewRegion | None:
     return NewRegion(case.expected[len(before) : len(case.expected) - len(after)])
 
 
-def encode_case(case: Case, tokenizer: Tokenizer, recipe: Recipe) -> Example | None:
+def encode_case(case: Case, tokenizer: Tokenizer, recipe: Recipe, stage: Stage) -> Example | None:
     """The case as an example, None when it does not fit the format."""
     inputs = case.inputs()
     prompt = recipe.prompt_format.render(inputs, lambda text: len(tokenizer.encode(text).ids))
@@ -71,11 +78,12 @@ def encode_case(case: Case, tokenizer: Tokenizer, recipe: Recipe) -> Example | N
     prompt_ids = tokenizer.encode(prompt.text).ids
     answer_ids = tokenizer.encode(answer).ids
     tokens = prompt_ids + answer_ids
-    if len(tokens) > recipe.max_tokens or len(answer_ids) > prompt.max_answer_tokens:
+    if len(tokens) > stage.max_tokens or len(answer_ids) > prompt.max_answer_tokens:
         return None
     targets = [*tokens[1:], tokens[-1]]
     start = len(prompt_ids)
-    weights = _prompt_weights(tokenizer, recipe, targets[: start - 1])
+    learnt = targets[: start - 1]
+    weights = _prompt_weights(tokenizer, recipe, learnt) if recipe.learns_prompts else [0.0] * len(learnt)
     if prompt.answer_copies_region:
         weights += _copy_weights(tokenizer.encode(prompt.region_text).ids, answer_ids)
     else:
@@ -135,12 +143,15 @@ def stream(
     names: Sequence[str],
     tokenizer: Tokenizer,
     recipe: Recipe,
+    stage: Stage,
     seed: int,
-    tasks: dict[str, float],
 ) -> Iterator[Example]:
-    """Examples without end, in an order fixed by ``seed``."""
+    """Examples of a stage without end, in an order fixed by ``seed``."""
     random = Random(seed)
-    synthesiser = Synthesiser(random, names, recipe.max_window_lines)
+    if stage.random_copies:
+        while True:
+            yield random_copy(random, tokenizer, recipe, stage)
+    synthesiser = Synthesiser(random, names, stage.max_window_lines)
     parsed: dict[str, ParsedFile | None] = {}
     while True:
         source = random.choice(files)
@@ -150,15 +161,38 @@ def stream(
             parsed[key] = file
         if file is None:
             continue
-        for task in random.choices(list(tasks), list(tasks.values()), k=CASES_PER_FILE):
+        for task in random.choices(list(stage.tasks), list(stage.tasks.values()), k=CASES_PER_FILE):
             case = synthesiser.case(file, task)
-            example = encode_case(case, tokenizer, recipe) if case else None
+            if case is not None and stage.max_earlier_edits:
+                case = with_earlier_edits(case, random, names, random.randint(0, stage.max_earlier_edits))
+            example = encode_case(case, tokenizer, recipe, stage) if case else None
             if example is not None:
-                yield example
+                yield _with_gap(example, random, stage)
 
 
-def training_stream(
-    files: Sequence[SourceFile], names: Sequence[str], tokenizer: Tokenizer, recipe: Recipe, seed: int
-) -> Iterator[Example]:
-    """The training mixture."""
-    return stream(files, names, tokenizer, recipe, seed, MIXTURE)
+def random_copy(random: Random, tokenizer: Tokenizer, recipe: Recipe, stage: Stage) -> Example:
+    """Tokens without meaning between the format's own marks of a prompt, and the same tokens again.
+
+    Nothing but copying helps. Where they are drawn from a few tokens, only a long match tells places apart.
+    """
+    smallest = len(special_tokens(tokenizer))
+    alphabet = random.choices(range(smallest, tokenizer.get_vocab_size()), k=_evenly_by_magnitude(random, *KINDS))
+    begin, middle = (tokenizer.encode(text).ids for text in recipe.prompt_format.delimiters)
+    longest = (stage.max_tokens - len(begin) - len(middle) - 1) // 2
+    region = random.choices(alphabet, k=_evenly_by_magnitude(random, FEWEST_TOKENS, longest))
+    answer = [*region, token_id(tokenizer, END_OF_TEXT)]
+    tokens = begin + region + middle + answer
+    start = len(tokens) - len(answer)
+    weights = [0.0] * (start - 1) + [1.0] * len(answer) + [0.0]
+    return _with_gap(Example("random", tokens, [*tokens[1:], tokens[-1]], weights, start), random, stage)
+
+
+def _with_gap(example: Example, random: Random, stage: Stage) -> Example:
+    if not stage.max_gap_tokens:
+        return example
+    return replace(example, gap_tokens=_evenly_by_magnitude(random, 1, stage.max_gap_tokens))
+
+
+def _evenly_by_magnitude(random: Random, least: int, most: int) -> int:
+    """A number between these: as often from 8 to 16 as from 64 to 128."""
+    return int(math.exp(random.uniform(math.log(least), math.log(most))))

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+INITIAL_SCALE = 0.02  # standard deviation of fresh weights
+
 
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
@@ -25,6 +27,7 @@ class StudentConfig:
     context_tokens: int = 1024
     rotary_base: float = 10_000.0
     norm_epsilon: float = 1e-6
+    embedding_scale: float = INITIAL_SCALE  # standard deviation of a fresh embedding
 
     @property
     def head_size(self) -> int:
@@ -90,25 +93,28 @@ class Student(nn.Module):
         self.register_buffer("cosine", angles.cos(), persistent=False)
         self.register_buffer("sine", angles.sin(), persistent=False)
         self.apply(self._initialise)
+        with torch.no_grad():
+            self.embedding.weight.mul_(config.embedding_scale / INITIAL_SCALE)
         for block in self.blocks:
             for name in ("attention.output", "down"):
                 nn.init.normal_(
-                    block.get_submodule(name).get_parameter("weight"), std=0.02 / (2 * config.layers) ** 0.5
+                    block.get_submodule(name).get_parameter("weight"), std=INITIAL_SCALE / (2 * config.layers) ** 0.5
                 )
 
     @staticmethod
     def _initialise(module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
+            nn.init.normal_(module.weight, std=INITIAL_SCALE)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (batch, tokens) to final hidden states (batch, tokens, width)."""
-        cosine, sine = (
-            self.get_buffer("cosine")[: tokens.shape[1]],
-            self.get_buffer("sine")[: tokens.shape[1]],
-        )
+    def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Token ids (batch, tokens) to final hidden states (batch, tokens, width).
+
+        ``positions`` (batch, tokens) are where the tokens stand, one behind the other where none are given.
+        """
+        where = torch.arange(tokens.shape[1], device=tokens.device) if positions is None else positions.unsqueeze(1)
+        cosine, sine = self.get_buffer("cosine")[where], self.get_buffer("sine")[where]
         hidden = self.embedding(tokens)
         for block in self.blocks:
             hidden = block(hidden, cosine, sine)

@@ -317,6 +317,16 @@ def quiet_erased(synthesiser: Synthesiser, window: Window) -> Case | None:
     return window.case("quiet_erased", [window.text(), current], (row, word.start + len(kept)), current)
 
 
+def quiet_opened(synthesiser: Synthesiser, window: Window) -> Case | None:
+    """A file that was just opened: nothing was done yet, so nothing is next."""
+    rows = _typable_rows(window)
+    if not rows:
+        return None
+    row = synthesiser.random.choice(rows)
+    cursor = (row, synthesiser.random.randint(0, len(window.lines[row])))
+    return window.case("quiet_opened", [window.text()], cursor, window.text())
+
+
 TASKS: dict[str, Callable[[Synthesiser, Window], Case | None]] = {
     "rename": rename,
     "repeat": repeat,
@@ -328,6 +338,7 @@ TASKS: dict[str, Callable[[Synthesiser, Window], Case | None]] = {
     "quiet_typed": quiet_typed,
     "quiet_deleted": quiet_deleted,
     "quiet_erased": quiet_erased,
+    "quiet_opened": quiet_opened,
 }
 
 # Shares of the training set; more than a quarter is quiet.
@@ -342,6 +353,21 @@ MIXTURE = {
     "quiet_typed": 0.07,
     "quiet_deleted": 0.03,
     "quiet_erased": 0.04,
+}
+
+# For a student that rewrites whole regions: copying alone, then edits, too, but hardly any text of its own, which a
+# small student gets wrong anyway.
+JUST_OPENED = {"quiet_opened": 1.0}
+COPY_MIXTURE = {
+    "rename": 0.30,
+    "repeat": 0.14,
+    "repeat_insertion": 0.08,
+    "finish_line": 0.08,
+    "quiet_renamed": 0.10,
+    "quiet_single": 0.10,
+    "quiet_typed": 0.10,
+    "quiet_deleted": 0.05,
+    "quiet_erased": 0.05,
 }
 
 

@@ -1,7 +1,8 @@
 """Train a student from scratch: ``python -m training_export.student.train --out RUN [--recipe zeta2]``.
 
 Writes the tokenizer, checkpoints that resume, and a log of the loss. Muon for the matrices, AdamW for
-embeddings, norms and biases; warm-up, a constant stretch, then a linear decay to nothing over most of the steps.
+embeddings, norms and biases; warm-up, a constant stretch, then a linear decay to nothing. The recipe's stages follow
+one another without a break.
 """
 
 from __future__ import annotations
@@ -14,39 +15,36 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from training_export.student.corpus import manifest, read_corpus
-from training_export.student.examples import Example, corpus_names, stream, training_stream
+from training_export.student.copying import look_back
+from training_export.student.corpus import SourceFile, manifest, read_corpus
+from training_export.student.examples import Example, corpus_names, stream
 from training_export.student.model import Student
-from training_export.student.recipe import RECIPES, Recipe
-from training_export.student.synthesis import TASKS
+from training_export.student.recipe import RECIPES, Recipe, Stage
 from training_export.student.tokenizer import load_tokenizer, train_tokenizer
 
-BATCH_TOKENS = 6144
-BUCKET_EXAMPLES = 96  # sorted by length together, so that batches hold little padding
-WARM_UP_STEPS, DECAY_PART = 30, 0.8
+WARM_UP_STEPS = 30
 MUON_RATE, ADAM_RATE = 0.015, 1e-3
-STEPS = 900
 LOG_STEPS, EXACT_STEPS, SAVE_SECONDS = 20, 200, 240.0
 CHECKPOINT = "checkpoint.pt"
 TOKENIZER_FILES = 3000
-VALIDATION_CASES_PER_TASK = 40
 
 
-def batches(examples: Iterator[Example], random: Random) -> Iterator[list[Example]]:
-    """Batches of about ``BATCH_TOKENS`` padded tokens, of examples of similar length, in random order."""
+def batches(examples: Iterator[Example], random: Random, stage: Stage) -> Iterator[list[Example]]:
+    """A stage's batches of padded tokens, of examples of similar length, in random order."""
     while True:
-        bucket = sorted(itertools.islice(examples, BUCKET_EXAMPLES), key=lambda example: len(example.tokens))
+        bucket = sorted(itertools.islice(examples, stage.bucket_examples), key=lambda example: len(example.tokens))
         made: list[list[Example]] = [[]]
         for example in bucket:
-            if made[-1] and (len(made[-1]) + 1) * len(example.tokens) > BATCH_TOKENS:
+            if made[-1] and (len(made[-1]) + 1) * len(example.tokens) > stage.batch_tokens:
                 made.append([])
             made[-1].append(example)
         random.shuffle(made)
@@ -67,11 +65,22 @@ def pad(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
     return tokens, targets, weights
 
 
+def positions(batch: Sequence[Example]) -> Tensor | None:
+    """Where the tokens stand, (batch, longest), None where no example has a gap."""
+    if not any(example.gap_tokens for example in batch):
+        return None
+    where = torch.arange(max(len(example.tokens) for example in batch)).repeat(len(batch), 1)
+    for row, example in enumerate(batch):
+        where[row, example.answer_start :] += example.gap_tokens
+    return where
+
+
 def weighted_loss(model: Student, batch: Sequence[Example], device: torch.device) -> Tensor:
     """Mean cross-entropy over the weighted positions."""
     tokens, targets, weights = (value.to(device) for value in pad(batch))
+    where = positions(batch)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        hidden = model(tokens)
+        hidden = model(tokens, None if where is None else where.to(device))
         chosen = weights > 0
         logits = model.logits(hidden[chosen])
     losses = functional.cross_entropy(logits.float(), targets[chosen], reduction="none")
@@ -79,18 +88,22 @@ def weighted_loss(model: Student, batch: Sequence[Example], device: torch.device
 
 
 @torch.no_grad()
-def exact_rates(model: Student, examples: Sequence[Example], device: torch.device) -> dict[str, float]:
-    """Share of answers, by task, whose every token is the model's first choice: greedy decoding's exact rate."""
-    right: dict[str, list[bool]] = defaultdict(list)
+def answer_rates(model: Student, examples: Sequence[Example], device: torch.device) -> dict[str, dict[str, float]]:
+    """What greedy decoding would get right, by task: the share of whole answers, and that of their tokens."""
+    right: dict[str, list[Tensor]] = defaultdict(list)
     for first in range(0, len(examples), 16):
         batch = examples[first : first + 16]
         tokens, targets, _ = (value.to(device) for value in pad(batch))
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            choices = model.logits(model(tokens)).argmax(-1)
-        for row, example in enumerate(batch):
-            answer = slice(example.answer_start - 1, len(example.tokens) - 1)
-            right[example.task].append(bool((choices[row, answer] == targets[row, answer]).all()))
-    return {task: sum(values) / len(values) for task, values in sorted(right.items())}
+            hidden = model(tokens)
+            for row, example in enumerate(batch):
+                answer = slice(example.answer_start - 1, len(example.tokens) - 1)
+                right[example.task].append(model.logits(hidden[row, answer]).argmax(-1) == targets[row, answer])
+    found = sorted(right.items())
+    return {
+        "exact": {task: sum(bool(answer.all()) for answer in answers) / len(answers) for task, answers in found},
+        "tokens_right": {task: round(torch.cat(answers).float().mean().item(), 4) for task, answers in found},
+    }
 
 
 def optimisers(model: Student) -> list[torch.optim.Optimizer]:
@@ -104,9 +117,9 @@ def optimisers(model: Student) -> list[torch.optim.Optimizer]:
     ]
 
 
-def rate_factor(step: int, steps: int) -> float:
-    """Warm-up, a short constant stretch, a long linear decay to nothing."""
-    decay_start = int(steps * (1 - DECAY_PART))
+def rate_factor(step: int, steps: int, decay_part: float) -> float:
+    """Warm-up, a constant stretch, a linear decay to nothing."""
+    decay_start = int(steps * (1 - decay_part))
     if step < WARM_UP_STEPS:
         return (step + 1) / WARM_UP_STEPS
     if step < decay_start:
@@ -114,27 +127,52 @@ def rate_factor(step: int, steps: int) -> float:
     return max(0.0, (steps - step) / (steps - decay_start))
 
 
-def prepare(out: Path, recipe: Recipe, seed: int) -> tuple[Iterator[Example], list[Example]]:
-    """The stream of examples and the fixed validation examples; makes the tokenizer where there is none."""
-    files, sources = read_corpus()
-    (out / "manifest.json").write_text(json.dumps(manifest(sources), indent=1) + "\n")
-    train_files = [file for file in files if file.split == "train"]
-    held_out = [file for file in files if file.split == "validation"]
-    path = out / "tokenizer.json"
-    if not path.exists():
-        sample = Random(seed).sample(train_files, min(TOKENIZER_FILES, len(train_files)))
-        vocabulary_size = recipe.config.vocabulary_size
-        train_tokenizer((file.text for file in sample), vocabulary_size, recipe.control_tokens).save(str(path))
-    tokenizer = load_tokenizer(path)
-    names = corpus_names(train_files)
-    validation = [
-        example
-        for task in TASKS
-        for example in itertools.islice(
-            stream(held_out, names, tokenizer, recipe, seed + 1, {task: 1.0}), VALIDATION_CASES_PER_TASK
-        )
-    ]
-    return training_stream(train_files, names, tokenizer, recipe, seed), validation
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What examples are made of: the files to learn from and those kept back, names, the tokenizer."""
+
+    train_files: Sequence[SourceFile]
+    held_out_files: Sequence[SourceFile]
+    names: Sequence[str]
+    tokenizer: Tokenizer
+
+    @classmethod
+    def prepare(cls, out: Path, recipe: Recipe, seed: int) -> Material:
+        """Read the corpus; make the tokenizer in ``out`` where there is none."""
+        files, sources = read_corpus()
+        (out / "manifest.json").write_text(json.dumps(manifest(sources), indent=1) + "\n")
+        train_files = [file for file in files if file.split == "train"]
+        held_out_files = [file for file in files if file.split == "validation"]
+        path = out / "tokenizer.json"
+        if not path.exists():
+            sample = Random(seed).sample(train_files, min(TOKENIZER_FILES, len(train_files)))
+            vocabulary_size = recipe.config.vocabulary_size
+            train_tokenizer((file.text for file in sample), vocabulary_size, recipe.control_tokens).save(str(path))
+        return cls(train_files, held_out_files, corpus_names(train_files), load_tokenizer(path))
+
+    def validation(self, recipe: Recipe, seed: int) -> list[Example]:
+        """Fixed examples of the last stage from files that are never learnt from, the same number of each task."""
+        stages = [replace(recipe.stages[-1], tasks={task: 1.0}) for task in recipe.stages[-1].tasks]
+        return [
+            example
+            for stage in stages
+            for example in itertools.islice(
+                stream(self.held_out_files, self.names, self.tokenizer, recipe, stage, seed),
+                recipe.validation_cases_per_task,
+            )
+        ]
+
+    def batches(self, recipe: Recipe, seed: int, first_step: int) -> Iterator[list[Example]]:
+        """The batches of all stages, from ``first_step`` on; the last stage has no end."""
+        for index, stage in enumerate(recipe.stages):
+            is_last = stage is recipe.stages[-1]
+            if first_step >= stage.steps and not is_last:
+                first_step -= stage.steps
+                continue
+            examples = stream(self.train_files, self.names, self.tokenizer, recipe, stage, seed + 2 * index)
+            made = batches(examples, Random(seed), stage)
+            yield from itertools.islice(made, first_step, None if is_last else stage.steps)
+            first_step = 0
 
 
 @dataclass(slots=True)
@@ -152,7 +190,10 @@ class Run:
     @classmethod
     def begin(cls, out: Path, recipe: str, device: torch.device) -> Run:
         """A fresh model, or the one of the checkpoint in ``out``; raises ValueError when that learns something else."""
-        model = Student(RECIPES[recipe].config).to(device)
+        model = Student(RECIPES[recipe].config)
+        if RECIPES[recipe].looks_back:
+            look_back(model)
+        model.to(device)
         run = cls(recipe, model, optimisers(model), device)
         if (out / CHECKPOINT).exists():
             run.restore(out)
@@ -198,14 +239,14 @@ class Run:
         (out / "checkpoint.tmp").replace(out / CHECKPOINT)
 
 
-def train(
-    run: Run, batch_stream: Iterator[list[Example]], validation: Sequence[Example], out: Path, steps: int
-) -> None:
-    """Train to ``steps``, logging every ``LOG_STEPS`` and saving as time goes by."""
+def train(run: Run, batch_stream: Iterator[list[Example]], validation: Sequence[Example], out: Path) -> None:
+    """Train through all stages, logging every ``LOG_STEPS`` and saving as time goes by."""
     began = time.monotonic() - run.seconds
     saved_at, total = time.monotonic(), 0.0
-    while run.step < steps:
-        rate = rate_factor(run.step, steps)
+    recipe = RECIPES[run.recipe]
+    stage_ends = set(itertools.accumulate(stage.steps for stage in recipe.stages))
+    while run.step < recipe.steps:
+        rate = rate_factor(run.step, recipe.steps, recipe.decay_part)
         total += run.take_step(next(batch_stream), rate)
         run.seconds = time.monotonic() - began
         if run.step % LOG_STEPS == 0:
@@ -216,13 +257,13 @@ def train(
             }
             line |= {"rate": round(rate, 3), "seconds": round(run.seconds, 1)}
             if run.step % EXACT_STEPS == 0:
-                line["exact"] = exact_rates(run.model, validation, run.device)
+                line |= answer_rates(run.model, validation, run.device)
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             total = 0.0
-        if time.monotonic() - saved_at > SAVE_SECONDS or run.step == steps:
+        if time.monotonic() - saved_at > SAVE_SECONDS or run.step in stage_ends:
             run.save(out)
             saved_at = time.monotonic()
 
@@ -231,7 +272,6 @@ def main() -> None:
     """Parse arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a checkpoint in it is resumed")
-    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--recipe", choices=RECIPES, default="line_edits", help="what it learns to speak")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -240,12 +280,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    examples, validation = prepare(options.out, RECIPES[options.recipe], options.seed)
+    recipe = RECIPES[options.recipe]
+    material = Material.prepare(options.out, recipe, options.seed)
     run = Run.begin(options.out, options.recipe, device)
-    batch_stream = batches(examples, Random(options.seed))
-    for _ in range(run.step):  # the stream is deterministic: a resumed run goes on with the next batch
-        next(batch_stream)
-    train(run, batch_stream, validation, options.out, options.steps)
+    # The stream is deterministic: a resumed run goes on with the next batch.
+    batch_stream = material.batches(recipe, options.seed, run.step)
+    train(run, batch_stream, material.validation(recipe, options.seed + 1), options.out)
 
 
 if __name__ == "__main__":
