@@ -58,6 +58,7 @@ soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at ev
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 	STORE_KILLS=200 STORE_POWER_CUTS=50 $(BIN)/python -m pytest tests/capture/store/test_store_kill.py -v
 	COLLECTOR_KILLS=400 $(BIN)/python -m pytest tests/capture/collector/storage -k kill -v
+	UPLOAD_ORACLE_SNAPSHOTS=200000 $(BIN)/python -m pytest tests/e2e/test_upload_oracle.py -k whatever -v -s
 	FUZZED_MESSAGES=100000 $(BIN)/python -m pytest tests/capture/collector/test_server.py -k damaged -v
 	$(BIN)/python -m bench.upload --soak 1000000 --delete-sealed
 	HUB_KILLS=200 HUB_POWER_CUTS=50 DISK_FAILURES_EVERY=1 $(BIN)/python -m pytest tests/e2e/test_hub_kill.py tests/e2e/test_disk_failures.py -v

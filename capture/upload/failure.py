@@ -47,6 +47,8 @@ _NO_CONNECTION = (
     ("reset by peer", "it broke off the connection; is something in between that does not let it through"),
     ("Socket closed", "it closed the connection; does the collector ask for TLS, or for a client certificate"),
 )
+# What gRPC writes with UNKNOWN where no status came: damage on the way to us, and a stream that ended in the middle.
+_BROKEN_OFF = ("Stream removed", "Unwrap failed")
 _EXPLAINED = {
     "UNAUTHENTICATED": "the collector does not accept the token; put a new one in its place",
     "PERMISSION_DENIED": "the collector refuses this client or this installation; ask whoever runs it",
@@ -69,6 +71,8 @@ def failure_of(error: grpc.aio.AioRpcError, target: Target, token: str) -> Failu
     if code == "RESOURCE_EXHAUSTED" and asked is None and "larger than max" in details:
         code = BAD_REPLY if "CLIENT: Received" in details else MESSAGE_TOO_LARGE
     where = f"collector {target.address}: "
+    if code == "UNKNOWN" and any(mark in details for mark in _BROKEN_OFF):
+        return Failure("UNAVAILABLE", f"{where}the connection broke off, or what came over it was damaged")
     if code == "UNAVAILABLE" and asked is None:
         for mark, words in _NO_CONNECTION:
             if mark in details:

@@ -16,11 +16,13 @@ import trustme
 
 from capture.upload.batches import Limits
 from capture.upload.client import Client
+from capture.upload.failure import failure_of
 from capture.upload.identity import Deletion, Install
 from capture.upload.outbox import Outgoing
 from capture.upload.outcomes import Deleted, Taken, Withdrawn
-from capture.upload.retries import BAD_REPLY, CANNOT_SEND, MESSAGE_TOO_LARGE, Failure
+from capture.upload.retries import BAD_REPLY, CANNOT_SEND, MESSAGE_TOO_LARGE, Failure, verdict_on
 from capture.upload.selection import Selection
+from capture.upload.target import Target
 from capture.wire import snapshots_pb2 as wire
 
 INSTALL = Install("c" * 32, b"s" * 32)
@@ -196,6 +198,15 @@ async def test_a_reply_that_is_too_large_blames_no_snapshot(client, collector, s
 # What a failure is.
 
 CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+
+
+def test_damage_on_the_way_back_is_the_fault_of_the_connection():
+    nothing = grpc.aio.Metadata()
+    details = "Stream removed (Unwrap failed (TSI_DATA_CORRUPTED))"  # gRPC 1.85.1, when a byte of a reply was changed
+    damaged = grpc.aio.AioRpcError(grpc.StatusCode.UNKNOWN, nothing, nothing, details=details)
+    assert verdict_on(failure_of(damaged, Target("localhost:7400"), TOKEN)) == "again"
+    failed = grpc.aio.AioRpcError(grpc.StatusCode.UNKNOWN, nothing, nothing, details="Unexpected <class 'KeyError'>")
+    assert verdict_on(failure_of(failed, Target("localhost:7400"), TOKEN)) == "suspect"
 
 
 @pytest.mark.parametrize("retry_after", [None, 2.5])
