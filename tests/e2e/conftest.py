@@ -18,7 +18,11 @@ import psutil
 import pytest
 
 from daemon import control
+from tests.capture.conftest import faulty_disk  # noqa: F401  (a fixture)
+from tests.capture.store.conftest import power_loss, samples  # noqa: F401  (fixtures)
 from tests.daemon.process.conftest import PATIENCE_SECONDS, Editor, changed, world  # noqa: F401  (fixtures)
+from tests.e2e.capturing_machine import capturing  # noqa: F401  (a fixture)
+from tests.e2e.collecting import collector, join  # noqa: F401  (fixtures)
 from tests.e2e.shop import Shop, Stored
 
 HERE = Path(__file__).parent

@@ -16,8 +16,7 @@ import pytest
 
 from capture.store.answers import Stored
 from capture.store.store import Store
-from tests.capture.store.conftest import faulty_disk, samples  # noqa: F401  (fixtures)
-from tests.e2e.capturing_machine import assert_there, capturing, complaints_in  # noqa: F401  (a fixture)
+from tests.e2e.capturing_machine import assert_there, complaints_in
 from tests.e2e.typing_window import Announcements
 
 SETTLE_SECONDS = 0.05
@@ -62,7 +61,7 @@ class Plan:
 
 
 @pytest.fixture
-def machine(capturing):  # noqa: F811
+def machine(capturing):
     return capturing(files=1, settle_seconds=SETTLE_SECONDS, settings="symbol_index = false\n")
 
 
@@ -72,7 +71,7 @@ def plan(tmp_path):
 
 
 @pytest.fixture
-def nursery(machine, faulty_disk, plan):  # noqa: F811
+def nursery(machine, faulty_disk, plan):
     disks = machine.world.root / "disks"
     return machine.start_nursery(
         LD_PRELOAD=str(faulty_disk), FAULTY_DISK_FOLDER=os.path.realpath(disks), FAULTY_DISK_PLAN=str(plan.path)
@@ -139,7 +138,7 @@ async def test_whichever_write_fails_predictions_go_on_and_status_says_why_nothi
 
 
 @pytest.fixture
-def read_only(world, samples):  # noqa: F811
+def read_only(world, samples):
     """``read_only(is_begun)``: the user's data directory may not be written, be there a store in it or none."""
     made = []
 

@@ -17,8 +17,7 @@ import pytest
 
 from capture.store import stored
 from capture.store.choice import Choice
-from tests.capture.store.conftest import faulty_disk, power_loss  # noqa: F401  (fixtures)
-from tests.e2e.capturing_machine import assert_there, capturing, complaints_in, ended_quietly  # noqa: F401  (a fixture)
+from tests.e2e.capturing_machine import assert_there, complaints_in, ended_quietly
 from tests.e2e.typing_window import ROWS, Announcements
 
 KILLS = int(os.environ.get("HUB_KILLS", "20"))
@@ -30,7 +29,7 @@ WINDOWS, FILES_OF_A_WINDOW = 6, 2
 
 
 @pytest.fixture
-def machine(capturing):  # noqa: F811
+def machine(capturing):
     return capturing(files=WINDOWS * FILES_OF_A_WINDOW)
 
 
@@ -100,7 +99,7 @@ def is_there(database, snapshot_id, sha256):
     ]
 
 
-async def test_a_hub_that_is_told_to_stop_first_stores_what_is_open(capturing):  # noqa: F811
+async def test_a_hub_that_is_told_to_stop_first_stores_what_is_open(capturing):
     machine = capturing(files=2, settle_seconds=60)
     hub = machine.start_hub()
     announcements = Announcements()
@@ -119,7 +118,7 @@ async def test_a_hub_that_is_told_to_stop_first_stores_what_is_open(capturing): 
     assert not complaints_in(machine.log_path)
 
 
-async def test_what_was_open_in_a_window_that_breaks_off_is_stored(capturing):  # noqa: F811
+async def test_what_was_open_in_a_window_that_breaks_off_is_stored(capturing):
     machine = capturing(files=2, settle_seconds=60)
     hub = machine.start_hub()
     window = await machine.open_window(Announcements())
@@ -135,7 +134,7 @@ async def test_what_was_open_in_a_window_that_breaks_off_is_stored(capturing):  
 
 
 @pytest.fixture
-def cut_power(machine, faulty_disk, power_loss, tmp_path):  # noqa: F811
+def cut_power(machine, faulty_disk, power_loss, tmp_path):
     """Let a hub capture until the power is cut; gives a store as the disk may hold it then, and what was announced."""
 
     async def cut(number, *pragmas):

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from tests.e2e.capturing_machine import complaints_in
-from tests.e2e.collecting import Collected, collector, join, sealed_lines  # noqa: F401  (fixtures)
+from tests.e2e.collecting import Collected, sealed_lines
 from tests.e2e.faulty_proxy import MISHAPS, REFUSE, FaultyProxy
 from tests.e2e.typing_window import Announcements
 
@@ -94,7 +94,7 @@ class Ada:
 class Plague:
     """What befalls a collector, one thing after the other, until it is over; then it runs."""
 
-    def __init__(self, collector, numbers):  # noqa: F811
+    def __init__(self, collector, numbers):
         self.is_over = asyncio.Event()
         self._collector = collector
         self._numbers = numbers
@@ -147,7 +147,7 @@ class Plague:
 class Team:
     """All of them; its text says how it stands."""
 
-    def __init__(self, people, collector, proxy):  # noqa: F811
+    def __init__(self, people, collector, proxy):
         self.people = people
         self._collector = collector
         self._proxy = proxy
@@ -185,7 +185,7 @@ def seed():
     return SEED
 
 
-async def test_what_was_captured_arrives_once_whatever_is_killed_cut_off_frozen_or_full(collector, join, seed):  # noqa: F811
+async def test_what_was_captured_arrives_once_whatever_is_killed_cut_off_frozen_or_full(collector, join, seed):
     numbers = random.Random(seed)
     plague = Plague(collector, random.Random(numbers.random()))
     async with FaultyProxy(random.Random(numbers.random()), lambda: collector.port) as proxy:
@@ -223,7 +223,7 @@ async def test_what_was_captured_arrives_once_whatever_is_killed_cut_off_frozen_
     assert not collector.mistakes()
 
 
-async def test_after_a_week_without_the_collector_everything_arrives_once(collector, join):  # noqa: F811
+async def test_after_a_week_without_the_collector_everything_arrives_once(collector, join):
     async with FaultyProxy(random.Random(0), lambda: collector.port, is_healthy=True) as proxy:
         machine = await join("ada", f"127.0.0.1:{proxy.port}", files=FILES)
         announced = {}
@@ -254,7 +254,7 @@ async def test_after_a_week_without_the_collector_everything_arrives_once(collec
     assert_well(machine)
 
 
-async def test_what_is_purged_while_it_is_on_its_way_is_refused_when_it_arrives(collector, join, seed):  # noqa: F811
+async def test_what_is_purged_while_it_is_on_its_way_is_refused_when_it_arrives(collector, join, seed):
     async with FaultyProxy(random.Random(0), lambda: collector.port, is_healthy=True) as proxy:
         purger = Purger(await join("ada", f"127.0.0.1:{proxy.port}", files=FILES), random.Random(seed))
         await collector.start()
@@ -274,7 +274,7 @@ async def test_what_is_purged_while_it_is_on_its_way_is_refused_when_it_arrives(
     await purger.reckon(collector)
 
 
-async def test_nothing_that_was_purged_is_in_a_collector_that_was_killed_meanwhile(collector, join, seed):  # noqa: F811
+async def test_nothing_that_was_purged_is_in_a_collector_that_was_killed_meanwhile(collector, join, seed):
     numbers = random.Random(seed)
     async with FaultyProxy(random.Random(numbers.random()), lambda: collector.port) as proxy:
         purger = Purger(await join("ada", f"127.0.0.1:{proxy.port}", files=FILES), numbers)
@@ -330,7 +330,7 @@ class Purger:
         self.machine.stop_hub()
         assert await self.machine.ended(hub) == 0
 
-    async def reckon(self, collector):  # noqa: F811
+    async def reckon(self, collector):
         """The collector has what the store has, and nothing else."""
         rows = self.machine.rows()
         gone = self._announced - rows.keys()
@@ -410,6 +410,6 @@ def assert_well(machine):
     assert not [line for line in machine.said if not LINE_OF_GRPC.match(line)]
 
 
-async def lines_of(collector):  # noqa: F811
+async def lines_of(collector):
     """The SHA-256 of each line that whoever trains would read."""
     return [hashlib.sha256(line).hexdigest() for line in await sealed_lines(collector.data)]
