@@ -9,7 +9,7 @@ are set back and forth: a lease that was taken in the future is over. Knows noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from capture.store.payload import Payload
@@ -62,7 +62,7 @@ class Backlog:
 
     ``waiting`` snapshots can be leased now; ``oldest_at`` is when the oldest of them in the order of storing was
     finalised, in seconds since the epoch. ``held_back`` are older than the consent to upload. What nobody agreed to
-    upload is in none of them.
+    upload is in none of them. ``uploaded`` are those that are still here, ``last_uploaded_at`` when the latest was.
     """
 
     waiting: int = 0
@@ -71,6 +71,7 @@ class Backlog:
     leased: int = 0
     held_back: int = 0
     uploaded: int = 0
+    last_uploaded_at: float | None = None
     parked: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -115,9 +116,11 @@ def settle(database: Database, lease_id: str, accepted: Iterable[str], parked: M
 def backlog(database: Database, agreed: Mapping[str, float], clock: Clock) -> Backlog:
     """How it stands now; raises StorageError."""
     with database.reading() as connection:
-        uploaded = connection.execute("SELECT count(*) FROM snapshot WHERE (uploaded_at IS NULL) = 0").fetchone()[0]
+        uploaded, last_uploaded_at = connection.execute(
+            "SELECT count(*), max(uploaded_at) FROM snapshot WHERE (uploaded_at IS NULL) = 0"
+        ).fetchone()
         parked = connection.execute("SELECT reason, count(*) FROM parked GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
-        known = Backlog(uploaded=uploaded, parked={row[0]: row[1] for row in parked})
+        known = Backlog(uploaded=uploaded, last_uploaded_at=last_uploaded_at, parked={row[0]: row[1] for row in parked})
         if not agreed:
             return known
         with_agreed, values = _with_agreed(agreed)
@@ -128,14 +131,13 @@ def backlog(database: Database, agreed: Mapping[str, float], clock: Clock) -> Ba
         rows = connection.execute(query, {**values, "now": clock()}).fetchall()
     by_kind = {("older" if row["is_older"] else "leased" if row["is_leased"] else "waiting"): row for row in rows}
     waiting = by_kind.get("waiting")
-    return Backlog(
+    return replace(
+        known,
         waiting=0 if waiting is None else waiting["number"],
         waiting_bytes=0 if waiting is None else waiting["length_bytes"],
         oldest_at=None if waiting is None else waiting["finalised_at"],
         leased=by_kind["leased"]["number"] if "leased" in by_kind else 0,
         held_back=by_kind["older"]["number"] if "older" in by_kind else 0,
-        uploaded=known.uploaded,
-        parked=known.parked,
     )
 
 

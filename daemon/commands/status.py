@@ -103,8 +103,8 @@ def _upload(upload: dict[str, Any]) -> list[str]:
         return [f"upload     off: {upload['reason']}"]
     backlog = upload["backlog"]
     size = f" ({backlog['waiting_bytes'] / 1e6:.1f} MB)" if backlog["waiting"] else ""
-    last = upload["last_success"]
-    when = f"last {datetime.fromtimestamp(last, UTC).astimezone():%Y-%m-%d %H:%M}" if last else "nothing sent yet"
+    last = backlog["last_uploaded_at"]
+    when = f"last {datetime.fromtimestamp(last, UTC).astimezone():%Y-%m-%d %H:%M}" if last else "none yet"
     state = upload["state"].replace("_", " ")
     waiting = f"{backlog['waiting']} wait{size}, {backlog['uploaded']} of those here are sent; {when}"
     lines = [f"upload     {upload['target']}: {state}, {waiting}"]

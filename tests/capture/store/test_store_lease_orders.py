@@ -33,9 +33,13 @@ class Model:
 
     def __init__(self, snapshot):
         self.snapshot = snapshot
-        self.is_uploaded = False
+        self.uploaded_at = None
         self.parked = None
         self.lease = None  # its id, and when it was taken
+
+    @property
+    def is_uploaded(self):
+        return self.uploaded_at is not None
 
     def is_free(self, now):
         in_force = self.lease is not None and self.lease[1] <= now < self.lease[1] + LEASE_SECONDS
@@ -139,7 +143,8 @@ class Leases(RuleBasedStateMachine):
         accepted = [one for one, fate in fates.items() if fate == "accepted"]
         self.do(leases.settle, lease_id, accepted, parked, lambda: self.now)
         for row in filter(None, map(self.row, accepted)):
-            row.is_uploaded, row.parked, row.lease = True, None, None
+            row.uploaded_at = self.now if row.uploaded_at is None else row.uploaded_at
+            row.parked, row.lease = None, None
         self.note_parked(lease_id, parked)
         for row in self.rows:
             if row.lease is not None and row.lease[0] == lease_id:
@@ -212,6 +217,7 @@ class Leases(RuleBasedStateMachine):
             leased=sum(not (row.is_free(self.now) or row.is_uploaded or row.parked) for row in mine),
             held_back=sum(not (row.is_agreed(agreed) or row.is_uploaded or row.parked) for row in self.rows),
             uploaded=sum(row.is_uploaded for row in self.rows),
+            last_uploaded_at=max((row.uploaded_at for row in self.rows if row.is_uploaded), default=None),
             parked={reason: sum(row.parked == reason for row in self.rows) for reason in counted},
         )
         assert [(one.id, one.uploaded_at is not None) for one in self.do(stored.summaries)] == [
