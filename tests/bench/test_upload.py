@@ -193,6 +193,7 @@ def test_a_small_soak_finds_all_snapshots_and_ends_with_one_json_line(bench, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_interrupted_leaves_no_process_and_no_file_behind(bench, tmp_path, number):
     process = bench("--snapshots", 40, "--rounds", 1_000, "--searched", 0)

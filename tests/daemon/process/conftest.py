@@ -9,7 +9,6 @@ import os
 import queue
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -249,14 +248,6 @@ def wait_until_gone(process, seconds=PATIENCE_SECONDS):
 @pytest.fixture
 def gone():
     return wait_until_gone
-
-
-@pytest.fixture
-def interruptible():
-    """Processes started in the background of a script ignore Ctrl-C, and so would those that a test starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
