@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -23,7 +24,7 @@ from daemon import paths
 from daemon.consents import consent_book
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from capture.consent.book import ConsentBook
     from capture.upload.uploader import Uploader
@@ -61,7 +62,8 @@ def target_of(settings: UploadSettings) -> Target | None:
 
 def outbox_of(store: Store, consents: ConsentBook, settings: Callable[[], Settings]) -> Outbox:
     """What may leave, looked at by the rules that hold when it does."""
-    return Outbox(store, consents, OutgoingGate(machine_now(), lambda: settings().exclude))
+    gate = OutgoingGate(machine_now(), lambda: settings().exclude)
+    return Outbox(store, consents, gate, may_be_seen=lambda path: not _is_disabled(path, settings().disabled_folders))
 
 
 def command_outbox(settings: Settings) -> Outbox:
@@ -84,6 +86,13 @@ def uploader_of(
     return Uploader(
         lambda: target_of(settings().upload), outbox, installs(), quiet_seconds=quiet_seconds, may_send=may_send
     )
+
+
+def _is_disabled(path: str, folders: Sequence[str]) -> bool:
+    """Whether the file lies in one of the folders, by its name or where its links lead."""
+    real = os.path.realpath(path)
+    places = {place for folder in folders for place in (folder, os.path.realpath(folder))}
+    return any(Path(one).is_relative_to(place) for one in (path, real) for place in places)
 
 
 class Uploading:

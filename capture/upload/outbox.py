@@ -75,6 +75,7 @@ class Preview:
 class Outbox:
     """For one event loop. ``check`` says why a snapshot may not leave, empty when it may; it runs in a thread.
 
+    ``may_be_seen`` is asked there too, with absolute paths: whether the settings let a model see the file.
     ``clock`` gives seconds since the epoch. Whatever asks the store may raise StorageError, and what looks at snapshots
     whatever ``check`` raises: then nothing stays leased.
     """
@@ -85,11 +86,13 @@ class Outbox:
         consents: ConsentBook,
         check: Callable[[Snapshot], str],
         *,
+        may_be_seen: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._consents = consents
         self._check = check
+        self._may_be_seen = may_be_seen
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-outbox")
 
@@ -195,7 +198,7 @@ class Outbox:
     def _look(self, rows: tuple[Row, ...], is_given_up: threading.Event) -> tuple[tuple[Outgoing, ...], dict[str, str]]:
         ready: list[Outgoing] = []
         reasons: dict[str, str] = {}
-        is_agreed = _Agreement(self._consents)
+        files = _Files(self._consents, self._may_be_seen)
         for row in rows:
             if is_given_up.is_set():
                 break
@@ -204,14 +207,14 @@ class Outbox:
             except PayloadDamaged:
                 reasons[row.id] = "damaged"
                 continue
-            reason = self._reason(row, content, is_agreed)
+            reason = self._reason(row, content, files)
             if reason:
                 reasons[row.id] = reason
             else:
                 ready.append(Outgoing(row.id, row.workspace_id, row.schema_version, row.payload.sha256, content))
         return tuple(ready), reasons
 
-    def _reason(self, row: Row, content: bytes, is_agreed: Callable[[Snapshot], bool]) -> str:
+    def _reason(self, row: Row, content: bytes, files: _Files) -> str:
         """Why it may not leave, empty when it may; ``unreadable`` is of a form that this foretype does not know."""
         if len(content) > MAX_CONTENT_BYTES:
             return "too_large"
@@ -221,31 +224,36 @@ class Outbox:
             return "unreadable"
         if (snapshot.id, snapshot.workspace_id, snapshot.state) != (row.id, row.workspace_id, "settled"):
             return "damaged"
-        if not is_agreed(snapshot):
-            return "no_consent"
-        return self._check(snapshot)
+        return files.reason(snapshot) or self._check(snapshot)
 
 
-class _Agreement:
-    """Whether the consent of a snapshot is that of every file in it: a folder inside may have another by now, or none.
+class _Files:
+    """Whether the files of a snapshot may still leave: one may be hidden from models by now, or under another consent.
 
     Made for one lease, because a file is asked for once in it; most snapshots of a lease are about the same few.
     """
 
-    def __init__(self, consents: ConsentBook) -> None:
+    def __init__(self, consents: ConsentBook, may_be_seen: Callable[[str], bool]) -> None:
         self._consents = consents
+        self._may_be_seen = may_be_seen
         self._roots = {consent.workspace_id: consent.root for consent in consents.all()}
-        self._known: dict[tuple[str, str], bool] = {}
+        self._known: dict[tuple[str, str], str] = {}
 
-    def __call__(self, snapshot: Snapshot) -> bool:
+    def reason(self, snapshot: Snapshot) -> str:
+        """Why the snapshot may not leave, empty where its files do not speak against it."""
         workspace_id = snapshot.workspace_id
-        return workspace_id in self._roots and all(self._holds(workspace_id, path) for _, path in paths_of(snapshot))
+        if workspace_id not in self._roots:
+            return "no_consent"
+        return next(filter(None, (self._reason(workspace_id, path) for _, path in paths_of(snapshot))), "")
 
-    def _holds(self, workspace_id: str, path: str) -> bool:
+    def _reason(self, workspace_id: str, path: str) -> str:
         known = self._known.get((workspace_id, path))
         if known is None:
-            consent = self._consents.for_workspace(str(Path(self._roots[workspace_id]) / path))
-            known = consent is not None and (consent.workspace_id, consent.scope) == (workspace_id, "upload")
+            file = str(Path(self._roots[workspace_id]) / path)
+            # A folder inside the workspace may have got a consent of its own since, or none.
+            consent = self._consents.for_workspace(file)
+            is_agreed = consent is not None and (consent.workspace_id, consent.scope) == (workspace_id, "upload")
+            known = "no_consent" if not is_agreed else "" if self._may_be_seen(file) else "excluded"
             self._known[workspace_id, path] = known
         return known
 

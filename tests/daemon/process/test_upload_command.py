@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -146,6 +147,22 @@ def test_a_dry_run_prints_what_would_go_byte_for_byte_and_sends_nothing(world, c
     assert not (world.data / "foretype" / "uploads").exists()  # not even a name to send under
 
 
+@pytest.mark.parametrize("by_link", [False, True])
+def test_what_lies_in_a_folder_that_was_disabled_since_stays(world, collector, agreed, keep, by_link):
+    (world.project / "src").mkdir()
+    keep(agreed, path="src/sums.py")
+    (going,) = keep(agreed, path="other/sums.py", inputs=elsewhere(keep(agreed, path="src/a.py")[0]))
+    named = world.root / "link"
+    named.symlink_to(world.project)
+    folder = (named if by_link else world.project) / "src"
+    settings = world.settings_path.read_text()
+    world.write_settings(f"disabled_folders = ['{folder}']\n{settings}")
+    told = json.loads(world.foretype("upload", "--dry-run", "--json").stdout)
+    assert [one["id"] for one in told["snapshots"]] == [going.id]
+    assert set(told["withheld"].values()) == {"excluded"}
+    assert len(told["withheld"]) == 2
+
+
 def test_what_may_go_goes_once_and_the_rest_stays(run, collector, agreed, keep):
     going = keep(agreed, agreed, agreed)
     keep("f" * 32)
@@ -223,6 +240,11 @@ def test_the_doctor_names_a_token_that_others_may_read(world, collector, run):
 
 def doctor(world):
     return json.loads(world.foretype("doctor", "--json").stdout)["findings"]
+
+
+def elsewhere(snapshot):
+    """The inputs of a snapshot without a file of ``src``."""
+    return replace(snapshot.inputs, cursor_path="other/sums.py", events=())
 
 
 def unsettled():
