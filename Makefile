@@ -54,7 +54,7 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
-soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets; uploads through a failing network (about five hours)
+soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets; uploads through a failing network (hours)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 	STORE_KILLS=200 STORE_POWER_CUTS=50 $(BIN)/python -m pytest tests/capture/store/test_store_kill.py -v
 	COLLECTOR_KILLS=400 $(BIN)/python -m pytest tests/capture/collector/storage -k kill -v
