@@ -107,14 +107,14 @@ class GitIgnored:
     def _decided(self, repository: _Repository, parts: tuple[str, ...], ending: str) -> bool:
         for around in range(len(parts) - 1, -1, -1):
             below = "/".join(parts[around:]) + ending
-            decision = _decision(self._list(os.path.join(repository.root, *parts[:around], ".gitignore")), below)
-            if decision is not None:
-                return decision
+            decided = decision(self._list(os.path.join(repository.root, *parts[:around], ".gitignore")), below)
+            if decided is not None:
+                return decided
         whole = "/".join(parts) + ending
         for name in repository.lists:
-            decision = _decision(self._list(name), whole)
-            if decision is not None:
-                return decision
+            decided = decision(self._list(name), whole)
+            if decided is not None:
+                return decided
         return False
 
     def _list(self, path: str) -> pathspec.GitIgnoreSpec:
@@ -218,20 +218,21 @@ def _read_list(path: Path) -> pathspec.GitIgnoreSpec:
         return pathspec.GitIgnoreSpec([])
     except OSError as error:
         raise _Unknown from error
-    lines = [_line(line) for line in text.removeprefix("\ufeff").split("\n")]
+    lines = [as_understood(line) for line in text.removeprefix("\ufeff").split("\n")]
     try:
         return pathspec.GitIgnoreSpec.from_lines(lines)
     except (ValueError, re.error) as error:  # some ranges that git passes over
         raise _Unknown from error
 
 
-def _line(line: str) -> str:
+def as_understood(line: str) -> str:
+    """A line of a pattern list in the spelling that pathspec takes as git does."""
     line = line.removesuffix("\r")
     # The same to git, and the library takes the first for the folder itself.
     return re.sub(r"/\*\*/ *$", "/**/*/", line)
 
 
-def _decision(patterns: pathspec.GitIgnoreSpec, path: str) -> bool | None:
+def decision(patterns: pathspec.GitIgnoreSpec, path: str) -> bool | None:
     """Whether the last pattern that matches ``path`` ignores it, None when none matches; a folder ends in a slash.
 
     The library's own answer is about files alone: it guesses at the folders around them, to which we come one by one.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pathspec
 
 from capture.context.index.disk import read_file
+from capture.gate.ignored import as_understood, decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ MAX_RULES_BYTES = 1024 * 1024
 GIT_SECONDS = 5.0  # for `git config`, which reads a few small files
 KEY_IS_NOT_SET = 1  # git-config(1)'s exit code
 _VARIABLES_OF_HOOKS: Final = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"})
-_FOLDER_MARK: Final = "ps_d"  # the group of pathspec's that matches the slash behind a folder
 _EVERYTHING: Final = pathspec.GitIgnoreSpec.from_lines(["*"])
 _NOTHING: Final = pathspec.GitIgnoreSpec.from_lines([])
 
@@ -87,10 +87,10 @@ class IgnoreRules:
             read = read_file(str(path), MAX_RULES_BYTES, follow_link=True)
             if read is not None:
                 lines = os.fsdecode(read[0]).removeprefix("\ufeff").split("\n")
-                return pathspec.GitIgnoreSpec.from_lines([line.removesuffix("\r") for line in lines])
+                return pathspec.GitIgnoreSpec.from_lines([as_understood(line) for line in lines])
         except (FileNotFoundError, NotADirectoryError):
             return _NOTHING
-        except (OSError, ValueError):  # ValueError: pathspec does not understand a pattern
+        except (OSError, ValueError, re.error):  # pathspec does not understand a pattern
             pass
         self._unreadable.add(str(path))
         return _EVERYTHING
@@ -98,21 +98,7 @@ class IgnoreRules:
 
 def _verdict(spec: pathspec.GitIgnoreSpec, path: str, folder: str, *, is_folder: bool) -> bool | None:
     """Whether rules that stand in ``folder`` ignore ``path``, None where they do not speak of it."""
-    relative = path.removeprefix(folder).lstrip("/") + ("/" if is_folder else "")
-    for pattern in reversed(spec.patterns):
-        found = pattern.match_file(relative) if pattern.include is not None else None
-        if found is not None and not _is_of_folder_above(found.match, relative):
-            return pattern.include
-    return None
-
-
-def _is_of_folder_above(match: re.Match[str], relative: str) -> bool:
-    """Whether a pattern fits only a folder that the path is in.
-
-    For pathspec it then fits all that is in the folder. For git it does not: `!*/` admits folders, and no files.
-    """
-    mark = match.start(_FOLDER_MARK) if _FOLDER_MARK in match.re.groupindex else -1
-    return 0 <= mark < len(relative) - 1
+    return decision(spec, path.removeprefix(folder).lstrip("/") + ("/" if is_folder else ""))
 
 
 def _exclude_file_of(folder: str) -> Path | None:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from capture.context.index.messages import IndexLimits
@@ -110,6 +110,7 @@ def test_only_so_many_folders_are_walked_and_a_note_says_so(write):
 @given(
     of_root=st.lists(PATTERNS, max_size=5), of_src=st.lists(PATTERNS, max_size=3), own=st.lists(PATTERNS, max_size=2)
 )
+@example(of_root=[], of_src=[], own=["src/deep", "!*/"])
 def test_what_git_ignores_is_not_walked(of_root, of_src, own, tmp_path_factory):
     root = tmp_path_factory.mktemp("repository")
     git(root, "init", "-q")
