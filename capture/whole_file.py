@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ def write_whole(path: Path, text: str, *, durably: bool = False) -> None:
     """
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target))
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -35,3 +36,17 @@ def write_whole(path: Path, text: str, *, durably: bool = False) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what `write_whole` left of this file where its process was killed; for who writes there alone.
+
+    Raises OSError.
+    """
+    target = path.resolve()
+    for file in target.parent.glob(f"{glob.escape(_prefix(target))}*"):
+        file.unlink()
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}."

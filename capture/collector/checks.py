@@ -17,14 +17,13 @@ import orjson
 
 from capture.collector.settings import MAX_BATCH_BYTES, MAX_BATCH_SNAPSHOTS
 from capture.collector.storage import Arrival, InstallKey, Wanted
-from capture.snapshot.snapshot import SCHEMA_VERSION, Snapshot
+from capture.snapshot.snapshot import SCHEMA_VERSIONS, Snapshot
 from capture.wire import snapshots_pb2 as wire
 
 MAX_SNAPSHOT_BYTES = MAX_BATCH_BYTES - 1024  # room for the message around it, and for an install that grows
 MAX_DELETE_INSTALLS = 256
 MAX_DELETE_SNAPSHOT_IDS = 10_000
 MAX_DELETE_WORKSPACE_IDS = 1_000
-SCHEMA_VERSIONS = (SCHEMA_VERSION,)
 SHA256_BYTES = 32
 SECRET_BYTES = 32
 
@@ -106,7 +105,8 @@ def check_snapshot(message: wire.Snapshot) -> Arrival | Refusal:
     try:
         snapshot = Snapshot.from_json(value)
     except ValueError:
-        return Refusal(wire.Rejection.MALFORMED, f"the content is no snapshot of schema version {SCHEMA_VERSION}")
+        named = message.schema_version
+        return Refusal(wire.Rejection.MALFORMED, f"the content is no snapshot of schema version {named}")
     if snapshot.id != message.id or snapshot.schema_version != message.schema_version:
         return Refusal(wire.Rejection.MALFORMED, "the content is another snapshot than the one named beside it")
     if snapshot.canonical_bytes() != content:

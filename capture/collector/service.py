@@ -28,6 +28,7 @@ from capture.collector.storage import (
     Verdict,
     WrongSecret,
 )
+from capture.snapshot.snapshot import SCHEMA_VERSIONS
 from capture.wire import snapshots_pb2 as wire
 
 NAME: str = wire.DESCRIPTOR.services_by_name["Snapshots"].full_name
@@ -95,7 +96,7 @@ class SnapshotService:
     async def policy(self, _client: str, _request: wire.PolicyRequest, _size_bytes: int) -> wire.PolicyReply:
         """What this collector takes."""
         return wire.PolicyReply(
-            schema_versions=checks.SCHEMA_VERSIONS,
+            schema_versions=SCHEMA_VERSIONS,
             max_batch_snapshots=settings.MAX_BATCH_SNAPSHOTS,
             max_batch_bytes=settings.MAX_BATCH_BYTES,
             max_snapshot_bytes=checks.MAX_SNAPSHOT_BYTES,

@@ -31,7 +31,7 @@ Scope = Literal["local", "upload"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 # Whoever changes the text raises the version: who agreed to the old one is then asked again.
-CONSENT_TEXT_VERSION = 1
+CONSENT_TEXT_VERSION = 2
 CONSENT_TEXT = """\
 foretype can remember how its predictions turned out, so that a better model can be trained from that. It remembers
 nothing unless you agree, and then only in the folder you agree for.
@@ -44,7 +44,9 @@ nothing unless you agree, and then only in the folder you agree for.
               folder; a moment that holds what looks like a secret is dropped (or the secret masked, if you set that)
   kept        in a database in your data directory, up to a limited size; `foretype snapshots` lists, shows, exports
               and deletes what is in it
-  sent        scope local: to nobody. Scope upload: also to the collector that your settings name, and to nobody else
+  sent        scope local: to nobody; what you export, and where you send that, is up to you. Scope upload: also to the
+              collector that your settings name. Whoever runs it may train models on it, and may show it to language
+              models that others run, to learn what a good prediction would have been
   taken back  at any time, with `foretype consent revoke`: it stops at once and offers to delete what was kept
 
 No search for secrets finds all of them. Do not agree for a folder whose code must not be written down a second time.

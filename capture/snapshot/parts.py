@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from capture.snapshot.as_json import Members
+
+Origin = Literal["model", "rule"]
 
 MAX_REGION_BYTES = 4096  # Zed's EDIT_PREDICTION_SETTLED_MAX_EDITABLE_REGION_BYTES
 MAX_DIFF_BYTES = 64 * 1024  # of all diffs together; Zed leaves a larger `uncommitted_diff` out too
@@ -99,7 +101,7 @@ class OfferedEdit:
 
 @dataclass(frozen=True, slots=True)
 class PredictionRecord:
-    """What the model answered.
+    """What was answered, by the model or, where it found that likelier, by the rule: its ``origin``.
 
     ``edits`` were offered to the editor, none where the prediction is empty and ``reason`` says why;
     ``new_region_text`` is the whole answer, None where there is none. ``confidence`` is between 0 and 1, ``seconds``
@@ -114,9 +116,11 @@ class PredictionRecord:
     seconds: float = 0.0
     reused: str = ""
     reason: str = ""
+    origin: Origin = "model"
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """The stored form; only what is not the model's says whose it is."""
+        origin = {} if self.origin == "model" else {"origin": self.origin}
         return {
             "edits": [edit.to_json() for edit in self.edits],
             "new_region_text": self.new_region_text,
@@ -125,12 +129,14 @@ class PredictionRecord:
             "seconds": self.seconds,
             "reused": self.reused,
             "reason": self.reason,
+            **origin,
         }
 
     @classmethod
     def read(cls, members: Members) -> PredictionRecord:
         """Raises ValueError naming the member."""
         counters = members.nested("counters")
+        origin: Origin = "model" if members.absent("origin") else members.one_of("origin", ("rule",))
         prediction = cls(
             edits=tuple(map(OfferedEdit.read, members.nested_list("edits"))),
             new_region_text=None if members.null("new_region_text") else members.text("new_region_text"),
@@ -139,6 +145,7 @@ class PredictionRecord:
             seconds=members.number("seconds"),
             reused=members.text("reused"),
             reason=members.text("reason"),
+            origin=origin,
         )
         members.end()
         return prediction

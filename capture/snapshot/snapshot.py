@@ -1,7 +1,7 @@
 """A snapshot: one moment as the model saw it, what it predicted, what became of that, and how the text settled.
 
 Its JSON is described in docs/snapshots.md and by schema.json; the store, upload and export all take this form
-and no other. A change of its meaning raises `SCHEMA_VERSION`. A snapshot that holds a path which is not relative to its
+and no other. A change of it is another of `SCHEMA_VERSIONS`. A snapshot that holds a path which is not relative to its
 workspace, or a URL with more than a host and a path, cannot be made. Knows nothing of files, clocks or consent.
 """
 
@@ -30,6 +30,8 @@ from capture.snapshot.parts import (
 from capture.snapshot.texts import texts_of, with_texts
 
 SCHEMA_VERSION = 1
+RULE_SCHEMA_VERSION = 2  # where the rule wrote the answer: readers of version 1 would take it for the model's
+SCHEMA_VERSIONS = (SCHEMA_VERSION, RULE_SCHEMA_VERSION)
 MAX_LATER_EVENTS = 4  # Zed's EDIT_PREDICTION_CAPTURE_MAX_FUTURE_EVENTS
 
 State = Literal["settled", "unsettled"]
@@ -77,11 +79,15 @@ class Snapshot:
     syntax_errors: SyntaxErrors | None = None
     redactions: int = 0
     left_out: int = 0
-    schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
             raise ValueError(problem)
+
+    @property
+    def schema_version(self) -> int:
+        """The lowest that can say it, so that as many readers as possible take it."""
+        return SCHEMA_VERSION if self.prediction.origin == "model" else RULE_SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
         """The stored form: every member there, null where there is nothing to say."""
@@ -119,8 +125,9 @@ class Snapshot:
         """Read `to_json`; raises ValueError naming the member that is missing, wrong or unknown."""
         members = Members(value)
         version = members.whole("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version is {version}; this version of foretype reads {SCHEMA_VERSION}")
+        if version not in SCHEMA_VERSIONS:
+            readable = " and ".join(map(str, SCHEMA_VERSIONS))
+            raise ValueError(f"schema_version is {version}; this version of foretype reads {readable}")
         snapshot = cls(
             id=members.text("id"),
             state=members.one_of("state", STATES),
@@ -150,6 +157,8 @@ class Snapshot:
             left_out=members.whole("left_out"),
         )
         members.end()
+        if snapshot.schema_version != version:
+            raise ValueError(f"schema_version is {version}, which is not the one of such a prediction.origin")
         return snapshot
 
     def canonical_bytes(self) -> bytes:
@@ -190,8 +199,6 @@ def _read_syntax_errors(members: Members) -> SyntaxErrors:
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:
     """What keeps a value from being a snapshot, each beginning with the member."""
-    if snapshot.schema_version != SCHEMA_VERSION:
-        yield f"schema_version must be {SCHEMA_VERSION}, is {snapshot.schema_version}"
     for member, value in (("id", snapshot.id), ("workspace_id", snapshot.workspace_id)):
         if not _ID.fullmatch(value):
             yield f"{member} must be 32 hexadecimal digits in lower case"

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Members that are names and numbers of ours: a search for secrets would take some of them for one.
-NO_TEXT = frozenset(("id", "workspace_id", "state", "outcome", "rating", "revision", "event", "context_source"))
+NO_TEXT = frozenset(
+    ("id", "workspace_id", "state", "outcome", "rating", "revision", "event", "context_source", "origin")
+)
 
 
 def texts_of(value: object, place: str = "") -> Iterator[tuple[str, str]]:

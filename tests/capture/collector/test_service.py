@@ -168,7 +168,7 @@ async def test_each_snapshot_that_fails_is_named_with_its_reason_and_the_others_
     good = [message(), message()]
     bad = {
         "WRONG_SHA256": message(sha256=hashlib.sha256(b"another").digest()),
-        "SCHEMA_VERSION": message(schema_version=2),
+        "SCHEMA_VERSION": message(schema_version=3),
         "NOT_SETTLED": message(snapshot(state="unsettled")),
         "MALFORMED": message(content=b"[" * 1000),
     }
@@ -337,7 +337,7 @@ async def test_the_policy_is_what_is_held(start, authority):
     collector = await start(quota=Quota(snapshots_per_minute=100, bytes_per_minute=2 << 20))
     alice = await collector.caller(trusted=authority)
     assert await alice("Policy", wire.PolicyRequest()) == wire.PolicyReply(
-        schema_versions=[1],
+        schema_versions=[1, 2],
         max_batch_snapshots=64,
         max_batch_bytes=1 << 20,
         max_snapshot_bytes=(1 << 20) - 1024,

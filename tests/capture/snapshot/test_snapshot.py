@@ -3,6 +3,7 @@
 import copy
 import random
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import get_args
 
@@ -264,8 +265,19 @@ def test_an_unknown_member_is_refused_by_name(place):
 
 
 def test_another_version_is_refused():
-    with pytest.raises(ValueError, match="schema_version is 2"):
-        Snapshot.from_json({**FULL.to_json(), "schema_version": 2})
+    with pytest.raises(ValueError, match="schema_version is 3"):
+        Snapshot.from_json({**FULL.to_json(), "schema_version": 3})
+
+
+def test_what_the_rule_wrote_has_a_version_of_its_own_and_what_the_model_wrote_stays_as_it_was():
+    written = replace(FULL, prediction=replace(FULL.prediction, origin="rule"))
+    assert (FULL.schema_version, written.schema_version) == (1, 2)
+    assert "origin" not in FULL.to_json()["prediction"]
+    assert written.to_json()["prediction"]["origin"] == "rule"
+    assert Snapshot.from_json(written.to_json()) == written
+    for mixed in ({**FULL.to_json(), "schema_version": 2}, {**written.to_json(), "schema_version": 1}):
+        with pytest.raises(ValueError, match="schema_version"):
+            Snapshot.from_json(mixed)
 
 
 @pytest.mark.parametrize("value", [None, [], "{}", 1])

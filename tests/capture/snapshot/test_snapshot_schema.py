@@ -1,5 +1,6 @@
 """The checked-in JSON schema says of a snapshot what the reader holds it to."""
 
+from dataclasses import replace
 from importlib.resources import files
 
 import orjson
@@ -8,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from capture.inputs import EditEvent, ExcerptRanges, PredictionInputs, RelatedExcerpt, RelatedFile, Span
 from capture.snapshot.parts import FileDiff, OfferedEdit, PredictionRecord, Region, Repository
-from capture.snapshot.snapshot import SCHEMA_VERSION, Snapshot
+from capture.snapshot.snapshot import SCHEMA_VERSIONS, Snapshot
 
 SCHEMA = orjson.loads(files("capture.snapshot").joinpath("schema.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -57,15 +58,16 @@ FULL = snapshot(
     later_events=(EditEvent("a.py", "a.py", "@@ -1,1 +1,1 @@\n-a\n+b\n"),),
     repository=Repository("ssh://example.org/a.git", "a" * 40, "sub/", (FileDiff("a.py", "diff --git"),), ""),
 )
+BY_THE_RULE = replace(FULL, prediction=replace(FULL.prediction, origin="rule"))
 UNSETTLED = snapshot(state="unsettled", region=Region(0, 5, "x = 1", None, "x ="))
 
 
 def test_the_schema_is_one_of_its_draft():
     Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["properties"]["schema_version"] == {"const": SCHEMA_VERSION}
+    assert SCHEMA["properties"]["schema_version"] == {"enum": list(SCHEMA_VERSIONS)}
 
 
-@pytest.mark.parametrize("written", [LEAST, FULL, UNSETTLED], ids=["least", "full", "unsettled"])
+@pytest.mark.parametrize("written", [LEAST, FULL, BY_THE_RULE, UNSETTLED], ids=["least", "full", "rule", "unsettled"])
 def test_what_is_written_is_what_the_schema_describes(written):
     VALIDATOR.validate(orjson.loads(written.canonical_bytes()))
 
