@@ -6,6 +6,7 @@ ForetypeError
 ├── ModelNotFound      no model of that name
 ├── PullFailed         a model could not be fetched or is not what it claims to be
 ├── TuningFailed       nothing could be measured, or the result cannot be kept
+├── TrialRefused       a candidate cannot be tried, promoted or taken back
 ├── NotRecorded        a typing session cannot be recorded, or its file not written
 ├── SnapshotsRefused   the snapshot store, or a snapshot in it, cannot be used
 ├── UploadFailed       snapshots cannot be sent, or not be deleted where they were sent
@@ -48,6 +49,10 @@ class PullFailed(ForetypeError):
 
 class TuningFailed(ForetypeError):
     """Nothing could be measured, or the result cannot be kept."""
+
+
+class TrialRefused(ForetypeError):
+    """A candidate cannot be tried, promoted or taken back."""
 
 
 class NotRecorded(ForetypeError):

@@ -141,15 +141,17 @@ class ModelEngine:
             log.info("the model settings changed")
 
     def _made(self) -> LoadableEngine:
-        model, prompt_format, gpu_layers, threads = self._wanted
+        model, prompt_format, gpu_layers, threads, ranking = self._wanted
         try:
             path = registry.resolve(model).path
         except ModelNotFound as error:
             return MissingModel(str(error))
         return self._make(
-            ModelSettings(str(path), prompt_format, gpu_layers, threads, least_confidence=LEAST_CONFIDENCE)
+            ModelSettings(
+                str(path), prompt_format, gpu_layers, threads, least_confidence=LEAST_CONFIDENCE, ranking=ranking
+            )
         )
 
 
-def _choice(settings: Settings) -> tuple[str, str, int, int]:
-    return settings.model, settings.prompt_format, settings.gpu_layers, settings.threads
+def _choice(settings: Settings) -> tuple[str, str, int, int, bool]:
+    return settings.model, settings.prompt_format, settings.gpu_layers, settings.threads, settings.ranking

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from capture.editing.line_diff import minimal_edits
 from capture.editing.positions import Position, Range, utf16_length
-from daemon.engine.messages import Counters, EngineAnswer
+from daemon.engine.messages import Counters, EngineAnswer, Origin
 from daemon.file_edits import RowsRewritten, nearest_rewrite
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _CONTROL_TOKEN = re.compile(
 
 
 class Source(StrEnum):
-    """Where a prediction comes from; all but the first and the last cost no model call."""
+    """How a prediction came about; all but the first and the last cost no model call. Who wrote it says ``Origin``."""
 
     MODEL = "model"  # the engine's answer about this very text
     UNCHANGED = "unchanged"  # an earlier answer; what was typed since has been taken back
@@ -60,7 +60,8 @@ class Prediction:
     A list of edits from the start, though it holds one now; ``replaced`` is the text under each of them.
     ``rest`` is what else the answer changes, from the top down, too far away to be shown along with it.
     ``confidence`` is between 0 and 1; ``seconds`` is what the engine took, and with the counters zero where the
-    ``source`` is an earlier prediction. What an earlier prediction has become keeps its ``id``.
+    ``source`` is an earlier prediction. ``origin`` says who wrote the text. What an earlier prediction has become keeps
+    its ``id`` and its ``origin``.
     """
 
     uri: str
@@ -71,6 +72,7 @@ class Prediction:
     counters: Counters = field(default_factory=Counters)
     seconds: float = 0.0
     source: Source = Source.MODEL
+    origin: Origin = Origin.MODEL
     rest: tuple[TextEdit, ...] = ()
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -117,6 +119,7 @@ def to_prediction(
         confidence=answer.confidence,
         counters=answer.counters,
         seconds=answer.seconds,
+        origin=answer.origin,
         rest=tuple(edits),
     )
 

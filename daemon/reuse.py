@@ -247,6 +247,7 @@ def _following(prediction: Prediction, then: FrozenText, now: FrozenText) -> Pre
         replaced=(now.text_in(edit.range),),
         confidence=prediction.confidence,
         source=Source.REST,
+        origin=prediction.origin,
         rest=tuple(rest),
     )
 

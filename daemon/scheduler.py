@@ -4,8 +4,8 @@ A prediction belongs to a ``Moment``: one session, document, version and cursor.
 that is computed or being computed joins it; asking for another moment of the same document ends the older
 one. Work that nobody asked for yet (speculation) runs only while nobody waits. Whoever knows documents may
 spare work on an older moment whose answer can still be of use; it then goes on as a guess that the newest
-question may join first. The status board hears of all work, and of what was of use. Knows nothing of LSP, documents
-or prompts.
+question may join first. A trial gives some documents another engine; still one works at a time. The status board hears
+of all work, and of what was of use. Knows nothing of LSP, documents or prompts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded, EngineError, WorkerDied
 from daemon.engine.messages import StopReason
+from daemon.idle_engines import IdleEngines
 from daemon.status import Work
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ class Moment:
 
 @dataclass(slots=True)
 class Answered:
-    """What the engine was asked and what it said; ``is_taken`` once a question was answered by it."""
+    """What a ``model`` (None: not known which) was asked and said; ``is_taken`` once a question was answered by it."""
 
     inputs: PredictionInputs
     answer: EngineAnswer
+    model: ModelInfo | None = field(default=None, compare=False)
     is_taken: bool = field(default=False, compare=False)
 
 
@@ -80,7 +82,8 @@ class _Job:
 class Scheduler:
     """Owns the queue in front of one engine.
 
-    ``clock`` counts seconds. ``unload_after_seconds`` is asked each time the engine falls idle.
+    ``clock`` counts seconds. ``unload_after_seconds`` is asked each time the engine falls idle. ``serving`` gives the
+    engine of a document, named by its uri, where that is not always ``engine``.
     """
 
     def __init__(
@@ -90,20 +93,23 @@ class Scheduler:
         *,
         status: StatusBoard,
         unload_after_seconds: Callable[[], float] = lambda: 600.0,
+        serving: Callable[[str], Engine] | None = None,
     ) -> None:
         self.engine = engine
+        self._serving = serving
         self._clock = clock
         self._status = status
-        self._unload_after_seconds = unload_after_seconds
+        self._idle = IdleEngines(unload_after_seconds)
         self._waiting: dict[str, OrderedDict[str, _Job]] = {}  # session -> uri -> job somebody waits for
         self._turns: deque[str] = deque()  # the sessions in ``_waiting``, next first
         self._guesses: OrderedDict[str, _Job] = OrderedDict()  # session -> its one speculative job
         self._running: _Job | None = None
         self._recent: OrderedDict[Moment, Answered] = OrderedDict()
-        self._recent_model: ModelInfo | None = None  # the model that gave these answers
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._unloading: asyncio.Task[None] | None = None
         status.follow_model(self._model_state)
+
+    def engine_of(self, uri: str) -> Engine:
+        """The engine that answers for a document."""
+        return self.engine if self._serving is None else self._serving(uri)
 
     async def predict(
         self,
@@ -119,7 +125,7 @@ class Scheduler:
         is called when the engine's turn comes, which is never after ``outdate``. Raises Superseded when
         newer work took its place, EngineError when there will be no answer.
         """
-        recent = self._recent.get(moment)
+        recent = self._answered_before(moment)
         if recent is not None:
             return recent
         job = self._find(moment)
@@ -131,7 +137,7 @@ class Scheduler:
 
     async def join(self, moment: Moment) -> Answered | None:
         """The answer to ``moment`` if it is there or on its way, else None; as ``predict`` otherwise."""
-        recent = self._recent.get(moment)
+        recent = self._answered_before(moment)
         if recent is not None:
             return recent
         running = self._running
@@ -154,7 +160,7 @@ class Scheduler:
 
         Work that ``outdate`` spared is finished first. Nothing is loaded for a guess.
         """
-        if self.engine.state is not EngineState.READY or self.knows(moment):
+        if self.engine_of(moment.uri).state is not EngineState.READY or self.knows(moment):
             return
         self._drop_guess(moment.session_id)
         self._guesses[moment.session_id] = _Job(moment, make_inputs, deadline_seconds, self._clock(), speculative=True)
@@ -162,7 +168,7 @@ class Scheduler:
 
     def knows(self, moment: Moment) -> bool:
         """Whether asking for ``moment`` costs no work that is not done or under way or queued already."""
-        return moment in self._recent or self._find(moment) is not None
+        return self._answered_before(moment) is not None or self._find(moment) is not None
 
     def under_way(self, session_id: str, uri: str) -> Moment | None:
         """The moment of a document that the engine works on now."""
@@ -221,10 +227,7 @@ class Scheduler:
             self._drop(self._running)
             if running is not None:
                 await asyncio.wait([running])
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        if self._unloading is not None:
-            await asyncio.wait([self._unloading])
+        await self._idle.close()
         await self.engine.close()
 
     async def _outcome(self, job: _Job) -> Answered:
@@ -281,11 +284,9 @@ class Scheduler:
             return
         job = self._take_waiting() or self._take_guess()
         if job is None:
-            self._watch_idleness()
+            self._idle.rest()
             return
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        self._idle.wake()
         self._running = job
         job.task = asyncio.get_running_loop().create_task(self._run(job))
         # Not a ``finally`` in ``_run``: a task cancelled before its first step never enters it.
@@ -310,8 +311,8 @@ class Scheduler:
         return job
 
     async def _run(self, job: _Job) -> None:
-        if self._unloading is not None:
-            await asyncio.wait([self._unloading])
+        engine = self.engine_of(job.moment.uri)
+        await self._idle.engage(engine)
         remaining_seconds = job.deadline_seconds - (self._clock() - job.asked_at)
         if job.speculative and not job.waiters:
             remaining_seconds = job.deadline_seconds  # a guess waits as long as it must
@@ -319,17 +320,17 @@ class Scheduler:
             self._settle(job, DeadlineExceeded("the model was busy with another window for too long"))
             return
         inputs = job.make_inputs()
-        state_before = self.engine.state
-        tokens_before = self.engine.tokens_evaluated
+        state_before = engine.state
+        tokens_before = engine.tokens_evaluated
         aborted = 0
         try:
-            answer = await self.engine.predict(
+            answer = await engine.predict(
                 inputs, deadline_seconds=remaining_seconds, least_confidence=job.moment.least_confidence
             )
             aborted = int(answer.stop in _CUT_OFF)
         except asyncio.CancelledError:
             aborted = 1
-            self._count_unheard_death(state_before)
+            self._count_unheard_death(engine, state_before)
             raise
         except EngineError as error:
             if isinstance(error, WorkerDied) and state_before is not EngineState.FAILED:  # then it repeats one
@@ -338,18 +339,18 @@ class Scheduler:
         else:
             if answer.stop is StopReason.ABORTED:
                 return
-            answered = Answered(inputs, answer)
+            answered = Answered(inputs, answer, engine.model)
             if answer.stop is not StopReason.DEADLINE:  # the next try may be in time
                 self._remember(job.moment, answered)
             self._settle(job, answered)
         finally:
-            tokens = self.engine.tokens_evaluated - tokens_before
+            tokens = engine.tokens_evaluated - tokens_before
             work = Work(predictions=1, aborted=aborted, tokens_evaluated=tokens)
             self._status.worked(job.moment.session_id, work, ahead=bool(job.moment.assumed))
 
-    def _count_unheard_death(self, state_before: EngineState) -> None:
+    def _count_unheard_death(self, engine: Engine, state_before: EngineState) -> None:
         """A worker that died of work which was given up already tells nobody."""
-        if state_before is EngineState.READY and self.engine.state in (EngineState.LOADING, EngineState.FAILED):
+        if state_before is EngineState.READY and engine.state in (EngineState.LOADING, EngineState.FAILED):
             self._status.count("worker_deaths")
 
     def _ended(self, task: asyncio.Task[None], job: _Job) -> None:
@@ -369,11 +370,17 @@ class Scheduler:
             else:
                 waiter.set_result(outcome)
 
+    def _answered_before(self, moment: Moment) -> Answered | None:
+        """The answer, unless it is of another model than the one that would be asked now."""
+        answered = self._recent.get(moment)
+        if answered is None or answered.model is None:
+            return answered
+        model = self.engine_of(moment.uri).model
+        return answered if model is None or model == answered.model else None
+
     def _remember(self, moment: Moment, answered: Answered) -> None:
-        if self.engine.model != self._recent_model:
-            self._recent.clear()
-            self._recent_model = self.engine.model
         self._recent[moment] = answered
+        self._recent.move_to_end(moment)
         if len(self._recent) > RECENT_ANSWERS:
             self._recent.popitem(last=False)
 
@@ -422,24 +429,6 @@ class Scheduler:
     def _abort(self, job: _Job) -> None:
         if job.task is not None and not job.task.cancelling():
             job.task.cancel()
-
-    # The idle engine
-
-    def _watch_idleness(self) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._idle_timer = loop.call_later(self._unload_after_seconds(), self._unload)
-
-    def _unload(self) -> None:
-        self._idle_timer = None
-        if self.engine.state is not EngineState.READY:
-            return
-        self._unloading = asyncio.get_running_loop().create_task(self.engine.unload())
-        self._unloading.add_done_callback(self._unloaded)
-
-    def _unloaded(self, _task: asyncio.Task[None]) -> None:
-        self._unloading = None
 
     def _model_state(self) -> dict[str, Any]:
         model = self.engine.model

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capture.gate.exclude import PathGate
 from daemon.errors import SettingsError
 from daemon.language_settings import LanguageSettings, languages_of, languages_problem
+from daemon.trial_settings import TrialSettings, trial_of, trial_problem
 from daemon.upload_settings import UploadSettings, upload_of, upload_problem
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Settings:
     deadline_ms: int = 2000  # a prediction slower than this is given up
     eagerness: str = "normal"  # one of EAGERNESS: how readily predictions are shown
     min_confidence: float = 0.0  # predictions below it are not shown, nor those below what the eagerness asks for
+    ranking: bool = True  # the last substitution done once more is judged by the model beside its own answer
     work_ahead: str = "keys"  # one of WORK_AHEAD: what is computed before it is asked for, while the engine is idle
     disabled_languages: tuple[str, ...] = ()  # LSP language ids
     disabled_folders: tuple[str, ...] = ()  # absolute paths; everything under them
@@ -56,6 +58,7 @@ class Settings:
     log_level: str = "info"
     languages: Mapping[str, LanguageSettings] = field(default_factory=dict)  # by LSP language id
     upload: UploadSettings = field(default_factory=UploadSettings)  # where snapshots may go
+    trial: TrialSettings = field(default_factory=TrialSettings)  # a candidate that some documents are served by
 
 
 # What one window's editor may say for itself. Everything else is shared by all windows, so only the file sets
@@ -128,6 +131,7 @@ KINDS: Mapping[str, _Kind] = {
     "eagerness": _Kind(lambda value: value in EAGERNESS, "one of " + ", ".join(EAGERNESS)),
     "work_ahead": _Kind(lambda value: value in WORK_AHEAD, "one of " + ", ".join(WORK_AHEAD)),
     "min_confidence": _number(0, 1, ""),
+    "ranking": _TRUTH,
     "disabled_languages": _TEXTS,
     "disabled_folders": _Kind(_is_folders, "a list of absolute paths (a leading ~ is your home)"),
     "exclude": _Kind(_is_globs, "a list of valid gitignore-style globs"),
@@ -143,9 +147,14 @@ KINDS: Mapping[str, _Kind] = {
     "log_level": _Kind(lambda value: value in LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
     "languages": _Kind(lambda value: not languages_problem(value), "tables such as [languages.python]"),
     "upload": _Kind(lambda value: not upload_problem(value), "a table, [upload]"),
+    "trial": _Kind(lambda value: not trial_problem(value), "a table, [trial]"),
 }
 # What is wrong with a table names the key in it.
-_TABLE_PROBLEMS: Mapping[str, Callable[[Any], str]] = {"languages": languages_problem, "upload": upload_problem}
+_TABLE_PROBLEMS: Mapping[str, Callable[[Any], str]] = {
+    "languages": languages_problem,
+    "upload": upload_problem,
+    "trial": trial_problem,
+}
 
 
 def parse_settings(text: str) -> Settings:
@@ -268,6 +277,8 @@ def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
             value = languages_of(value)
         elif known.name == "upload":
             value = upload_of(value)
+        elif known.name == "trial":
+            value = trial_of(value)
         elif isinstance(known.default, tuple):
             value = tuple(dict.fromkeys(value))
             if known.name == "disabled_folders":

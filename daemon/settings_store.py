@@ -133,19 +133,25 @@ def read_settings(path: Path) -> Settings:
 
 
 def write_text_setting(path: Path, key: str, value: str) -> None:
-    """Set one key to a text, keeping everything else of the file, comments included.
+    """Set one key to a text, as `change_settings` does."""
+    change_settings(path, lambda text: with_text_setting(text, key, value))
+
+
+def change_settings(path: Path, change: Callable[[str], str]) -> None:
+    """Make of the file's text what ``change`` makes of it; a file that is not there is an empty one.
 
     Raises SettingsError when the file is not valid now: then it is the person's to mend. The file is replaced
     in one step, so that neither a crash nor the watcher ever sees half of it; a link stays a link.
     """
     text = path.read_bytes().decode() if path.exists() else ""  # as it is: its line ends are the person's
     parse_settings(text)
-    changed = _with_text_setting(text, key, value)
+    changed = change(text)
     parse_settings(changed)
     write_whole(path, changed)
 
 
-def _with_text_setting(text: str, key: str, value: str) -> str:
+def with_text_setting(text: str, key: str, value: str) -> str:
+    """The file's ``text`` with one key set to a text, everything else kept, comments included."""
     # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
     assignment = f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
     lines = text.split("\n")

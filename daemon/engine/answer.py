@@ -34,7 +34,7 @@ class GrowingAnswer:
     """The answer so far; ``stop`` says why it ended, once it has.
 
     ``log_probability`` sums over all tokens without an ``unchanged`` text; with one, over those that differ from
-    a copy of it, up to and including the first that agrees again.
+    a copy of it, up to and including the first that agrees again. ``log_probabilities`` are those it sums over.
     """
 
     def __init__(self, model: Model, markers: tuple[bytes, ...], unchanged: Unchanged | None) -> None:
@@ -47,6 +47,7 @@ class GrowingAnswer:
         self.tokens: list[int] = []
         self.text = bytearray()
         self.log_probability = 0.0
+        self.log_probabilities: list[float] = []
         self.stop: StopReason | None = None
 
     def take(self, token: int, logits: Logits) -> None:
@@ -57,7 +58,8 @@ class GrowingAnswer:
         """Add ``token``, which need not be the most probable one."""
         self.tokens.append(token)
         if self._counts(token):
-            self.log_probability += probabilities.logarithm(token)
+            self.log_probabilities.append(probabilities.logarithm(token))
+            self.log_probability += self.log_probabilities[-1]
         self._append(token)
         if self._rejoin is not None and self.stop is None:
             joined = self._rejoin.rest(self.text)

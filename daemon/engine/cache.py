@@ -31,11 +31,14 @@ class _Held:
 
 
 class PromptCache:
-    """The owner of a context's memory; ``held`` are the tokens of the sequence at work, ``sequence`` is its number."""
+    """The owner of a context's memory; ``held`` are the tokens of the sequence at work, ``sequence`` is its number.
 
-    def __init__(self, context: Context) -> None:
+    The last ``spare_sequences`` of the context are left to others, who empty them before anything else is evaluated.
+    """
+
+    def __init__(self, context: Context, spare_sequences: int = 0) -> None:
         self._context = context
-        self._sequences = [_Held() for _ in range(context.sequences)]
+        self._sequences = [_Held() for _ in range(context.sequences - spare_sequences)]
         self._uses: Counter[int] = Counter()  # of each cell, by sequences
         self._next_cell = 0  # cells have names of our own: llama.cpp does not say where it puts a token
         self._time = 0

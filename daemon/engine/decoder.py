@@ -20,6 +20,7 @@ from daemon.engine.answer import GrowingAnswer, Unchanged
 from daemon.engine.cache import PromptCache
 from daemon.engine.draft import Drafts
 from daemon.engine.llama import Context, DecodeStatus, LlamaError, Model
+from daemon.engine.logits import Probabilities
 from daemon.engine.messages import Counters, StopReason
 from daemon.engine.pace import READ_BATCHES, MeasuredCosts, Pace, PassCosts, batch_for
 
@@ -49,7 +50,8 @@ class DecodeRequest:
     are texts the answer may repeat, the likeliest first. ``unchanged`` is the answer that would change nothing,
     where that is a copy: it allows the early stop and makes the confidence that of the change. ``can_be_superseded``
     is false for work that nobody waits for: then the prompt is read in batches as large as the context takes. Once the
-    answer's log-probability, which only falls, is below ``least_log_probability``, decoding stops.
+    answer's log-probability, which only falls, is below ``least_log_probability``, decoding stops. With ``keeps_first``
+    what the model said of the answer's first token is kept, for those who compare the answer with others.
     """
 
     prompt: Sequence[int]
@@ -60,6 +62,7 @@ class DecodeRequest:
     deadline: float = math.inf
     can_be_superseded: bool = True
     least_log_probability: float = -math.inf
+    keeps_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Decoded:
     """What came out: the bytes before the stop marker (perhaps cut inside a character, if unfinished).
 
     ``log_probability`` is the sum over all answer tokens, the one that ended the answer included; with
-    ``unchanged`` over those of the change alone (see ``GrowingAnswer``). ``tokens`` are all that the model chose.
+    ``unchanged`` over those of the change alone (see ``GrowingAnswer``); ``log_probabilities`` are what it sums over.
+    ``tokens`` are all that the model chose; ``first`` is what it said of the first, where that was asked for.
     """
 
     answer: bytes
@@ -75,6 +79,8 @@ class Decoded:
     counters: Counters
     log_probability: float
     tokens: Sequence[int] = ()
+    log_probabilities: Sequence[float] = ()
+    first: Probabilities | None = None
 
 
 class Decoder:
@@ -83,7 +89,8 @@ class Decoder:
     ``costs`` is what passes cost, measured while it runs unless given; ``read_batch_tokens`` the most a pass takes
     while a prompt is read, chosen in ``warm_up`` unless given. ``pass_clock`` times passes: the processor time of this
     thread, which takes part in them, says more on a busy machine; where another device computes, take a real clock.
-    ``near_tie_logits`` is ``COARSE_NEAR_TIE_LOGITS`` where passes of other sizes round more coarsely.
+    ``near_tie_logits`` is ``COARSE_NEAR_TIE_LOGITS`` where passes of other sizes round more coarsely. The last
+    ``spare_sequences`` of the context hold no cached prompts (``scoring.py`` uses them).
     """
 
     def __init__(
@@ -96,10 +103,12 @@ class Decoder:
         read_batch_tokens: int = 0,
         pass_clock: Callable[[], float] = time.thread_time,
         near_tie_logits: float = NEAR_TIE_LOGITS,
+        spare_sequences: int = 0,
     ) -> None:
         self.model = model
         self.context = context
-        self.cache = PromptCache(context)
+        self.cache = PromptCache(context, spare_sequences)
+        self.spare_sequences = spare_sequences
         self.pace = Pace(costs or MeasuredCosts())
         self._read_batch_tokens = read_batch_tokens
         self._abort = abort
@@ -211,6 +220,7 @@ class _Decoding:
         self._drafts = Drafts(drafts, lambda token: b"\n" in decoder.model.piece(token))
         self._evaluated = self._passes = self._drafted = self._accepted = 0
         self._plain_held = 0
+        self._first: Probabilities | None = None
 
     def run(self) -> Decoded:
         """Decode until something ends it."""
@@ -230,7 +240,16 @@ class _Decoding:
             accepted=self._accepted,
             aborted=int(stop is StopReason.ABORTED),
         )
-        return Decoded(bytes(self._answer.text), stop, counters, self._answer.log_probability, self._answer.tokens)
+        answer = self._answer
+        return Decoded(
+            bytes(answer.text),
+            stop,
+            counters,
+            answer.log_probability,
+            answer.tokens,
+            answer.log_probabilities,
+            self._first,
+        )
 
     def _without_end(self, draft: Sequence[int]) -> Sequence[int]:
         """The draft less a token that ends the answer: nothing follows it, so it need not be evaluated."""
@@ -327,6 +346,8 @@ class _Decoding:
 
     def _take(self, token: int, row: Logits) -> StopReason | None:
         """Add the token to the answer; says whether that ends it."""
+        if self._request.keeps_first and not self._answer.tokens:
+            self._first = Probabilities(row.copy(), best=token)  # the row itself goes with the next pass
         self._answer.take(token, row)
         drafted, is_right = self._drafts.advance(token)
         if drafted.tokens:

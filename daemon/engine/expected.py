@@ -35,12 +35,12 @@ def expected_answers(
     prompt_format: PromptFormat, inputs: PredictionInputs, prompt: Prompt, tokenize: Tokenize
 ) -> Expected:
     """The answers ``prompt_format`` would give to ``prompt`` for what is likely, less those it cannot say."""
-    unchanged = _answer(prompt_format, inputs, prompt, prompt.region_text)
+    unchanged = answer_for(prompt_format, inputs, prompt, prompt.region_text)
     texts = [] if unchanged is None else [unchanged]
     substitution = last_substitution(inputs.events)
     if substitution is not None:
         repeated = substitute(prompt.region_text, substitution.removed, substitution.added)
-        answer = None if repeated == prompt.region_text else _answer(prompt_format, inputs, prompt, repeated)
+        answer = None if repeated == prompt.region_text else answer_for(prompt_format, inputs, prompt, repeated)
         texts = texts if answer is None else [answer, *texts]
     copy = None
     if prompt.answer_copies_region:
@@ -52,7 +52,7 @@ def expected_answers(
     return Expected(tuple(tokenize(text) for text in texts if text), copy)
 
 
-def _answer(prompt_format: PromptFormat, inputs: PredictionInputs, prompt: Prompt, region_text: str) -> str | None:
+def answer_for(prompt_format: PromptFormat, inputs: PredictionInputs, prompt: Prompt, region_text: str) -> str | None:
     """What the format would say for this region, up to and with its stop marker; None where it cannot."""
     try:
         target = prompt_format.training_target(inputs, prompt, NewRegion(region_text))

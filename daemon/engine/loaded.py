@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.engine import guard
-from daemon.engine.decoder import COARSE_NEAR_TIE_LOGITS, NEAR_TIE_LOGITS, Decoded, Decoder, DecodeRequest
+from daemon.engine.decoder import COARSE_NEAR_TIE_LOGITS, NEAR_TIE_LOGITS, Decoder, DecodeRequest
 from daemon.engine.errors import EngineError, ModelRefused
 from daemon.engine.expected import Expected, expected_answers
 from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend, system_info
@@ -22,16 +22,21 @@ from daemon.engine.messages import (
     EngineAnswer,
     ModelInfo,
     ModelSettings,
+    Origin,
     Sample,
     SampleAnswer,
     SampleRequest,
     StopReason,
     less_sure,
 )
+from daemon.engine.proposals import MAX_PROPOSALS
+from daemon.engine.ranking import Ranked, Ranking
 from daemon.engine.sampling import RECURRENT_SIDE_BY_SIDE, SIDE_BY_SIDE, Sampled, Sampler, SamplingTask
+from daemon.engine.scoring import Scorer
 from daemon.engine.tokens import Tokenizer
 from daemon.engine.ways import FlashAttention, InUse, KvType, in_use
 from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
+from daemon.registry import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,11 +53,13 @@ CACHED_PROMPTS = 4  # this window, the one before, another file, and one to spar
 SAMPLING_CELLS = MAX_CONTEXT_TOKENS  # for the samples of one prompt that are decoded side by side
 WARM_UP_SECONDS = 0.2  # of measuring what passes cost, before the first answer
 
+CUT_OFF = (StopReason.ABORTED, StopReason.DEADLINE)
 UNFINISHED_REASONS = {
     StopReason.ANSWER_BUDGET: "the answer grew longer than its budget",
     StopReason.CONTEXT_FULL: "the prompt and its answer do not fit the model's context",
     StopReason.ABORTED: "the prediction was aborted",
     StopReason.DEADLINE: "the prediction took longer than its deadline",
+    StopReason.UNSURE: "the model is not sure enough",
 }
 
 
@@ -81,7 +88,9 @@ class LoadedModel:
             read_batch_tokens=info.read_batch_tokens,
             pass_clock=pass_clock,
             near_tie_logits=NEAR_TIE_LOGITS if _rounds_finely(info) else COARSE_NEAR_TIE_LOGITS,
+            spare_sequences=_spare_sequences(model),
         )
+        self._ranking = Ranking(prompt_format, Scorer(self._decoder), self._tokenizer.tokens) if info.ranking else None
         self._previous: tuple[str, Sequence[int]] = ("", ())  # a path, and the last answer about it
         self._sampler = Sampler(model, open_sampling_context, self._decoder.interruption)
         controls = filter(None, model.control_texts())
@@ -112,7 +121,7 @@ class LoadedModel:
             )
             context = open_context(
                 batch_tokens=max(BATCH_TOKENS, used.read_batch_tokens),
-                sequences=CACHED_PROMPTS if model.can_forget else 1,
+                sequences=(CACHED_PROMPTS if model.can_forget else 1) + _spare_sequences(model),
                 cells=cells,
             )
 
@@ -159,18 +168,19 @@ class LoadedModel:
             return EngineAnswer(id=request_id, reason=prompt.value, seconds=time.monotonic() - started)
         limit = max(self._least_confidence, least_confidence)
         expected = expected_answers(self._format, inputs, prompt, self._tokenizer.tokens)
-        decoded = self._decoder.decode(
-            DecodeRequest(
-                prompt=self._tokenizer.prompt_tokens(prompt.text),
-                stop=tuple(marker.encode() for marker in prompt.stop),
-                max_answer_tokens=prompt.max_answer_tokens,
-                drafts=(self._previous_answer(inputs), *expected.drafts),
-                unchanged=expected.unchanged,
-                deadline=started + deadline_seconds,
-                can_be_superseded=can_be_superseded,
-                least_log_probability=math.log(limit) if limit else -math.inf,
-            )
+        ranking = self._ranking if self._ranking is not None and self._ranking.concerns(prompt) else None
+        request = DecodeRequest(
+            prompt=self._tokenizer.prompt_tokens(prompt.text),
+            stop=tuple(marker.encode() for marker in prompt.stop),
+            max_answer_tokens=prompt.max_answer_tokens,
+            drafts=(self._previous_answer(inputs), *expected.drafts),
+            unchanged=expected.unchanged,
+            deadline=started + deadline_seconds,
+            can_be_superseded=can_be_superseded,
+            least_log_probability=math.log(limit) if limit else -math.inf,
+            keeps_first=ranking is not None,
         )
+        decoded = self._decoder.decode(request)
         self._remember(inputs, expected, decoded.tokens)
         answer = EngineAnswer(
             id=request_id,
@@ -178,10 +188,17 @@ class LoadedModel:
             region_end_bytes=prompt.region.end,
             stop=decoded.stop,
             confidence=math.exp(decoded.log_probability),
-            seconds=time.monotonic() - started,
             counters=decoded.counters,
         )
-        return self._judge(inputs, prompt, decoded, answer, least_confidence)
+        meaning = self._meaning(inputs, prompt, decoded.answer, decoded.stop)
+        ranked = None
+        if ranking is not None and decoded.stop not in CUT_OFF:
+            ranked = ranking.rank(inputs, prompt, request, decoded, meaning)
+        if ranked is None:
+            answer = self._judge(meaning, answer, least_confidence)
+        else:
+            answer = self._choose(ranked, meaning, answer, least_confidence)
+        return replace(answer, seconds=time.monotonic() - started)
 
     def sample(
         self, request_id: int, inputs: PredictionInputs, request: SampleRequest, deadline_seconds: float
@@ -239,12 +256,9 @@ class LoadedModel:
         copy = [] if expected.unchanged is None else list(expected.unchanged.tokens[: len(kept)])
         self._previous = (inputs.cursor_path, () if kept == copy else kept)
 
-    def _judge(
-        self, inputs: PredictionInputs, prompt: Prompt, decoded: Decoded, answer: EngineAnswer, asked: float
-    ) -> EngineAnswer:
-        if decoded.stop is StopReason.UNSURE:
+    def _judge(self, found: NewRegion | FileEdits | str, answer: EngineAnswer, asked: float) -> EngineAnswer:
+        if answer.stop is StopReason.UNSURE:
             return self._unsure(answer, asked)
-        found = self._meaning(inputs, prompt, decoded.answer, decoded.stop)
         if isinstance(found, str):
             return replace(answer, reason=found)
         if answer.confidence < max(self._least_confidence, asked):
@@ -252,6 +266,36 @@ class LoadedModel:
         if isinstance(found, FileEdits):
             return replace(answer, file_edits=found.edits)
         return replace(answer, new_region_text=found.text, cursor_offset_bytes=found.cursor_offset_bytes)
+
+    def _choose(
+        self, ranked: Ranked, meaning: NewRegion | FileEdits | str, decoded: EngineAnswer, asked: float
+    ) -> EngineAnswer:
+        """The likeliest candidate, if it is likely enough; ``decoded`` and ``meaning`` are the model's own answer."""
+        counters = replace(
+            decoded.counters,
+            tokens_evaluated=decoded.counters.tokens_evaluated + ranked.tokens_evaluated,
+            forward_passes=decoded.counters.forward_passes + ranked.forward_passes,
+            aborted=int(ranked.stop is StopReason.ABORTED),
+        )
+        answer = replace(decoded, counters=counters, candidates=ranked.candidates)
+        if ranked.stop is not None:
+            return replace(answer, stop=ranked.stop, reason=UNFINISHED_REASONS[ranked.stop])
+        best = next(candidate for candidate in ranked.candidates if candidate.is_exact)
+        limit = max(self._least_confidence, asked)
+        is_edit = decoded.stop is StopReason.UNSURE or isinstance(meaning, NewRegion)  # as far as anybody can tell
+        likeliest = max(ranked.candidates[0].probability, decoded.confidence if is_edit else 0.0)
+        if best.new_region_text is None and best.probability >= likeliest:
+            # What means nothing is no candidate; where it is likelier than "no edit", it is the reason all the same.
+            is_likelier = isinstance(meaning, str) and decoded.confidence > best.probability
+            reason = meaning if isinstance(meaning, str) and is_likelier else NoEditReason.SAID_SO.value
+            return replace(answer, confidence=best.probability, reason=reason)
+        if best.new_region_text is None or best.probability < limit:
+            return self._unsure(replace(answer, confidence=likeliest), asked)
+        # Of what the rule wrote the model has judged the end, too, wherever it would have stopped itself.
+        stop = decoded.stop if best.origin is Origin.MODEL else StopReason.STOP_MARKER
+        return replace(
+            answer, stop=stop, origin=best.origin, confidence=best.probability, new_region_text=best.new_region_text
+        )
 
     def _unsure(self, answer: EngineAnswer, asked: float) -> EngineAnswer:
         limit = self._least_confidence
@@ -286,6 +330,11 @@ class LoadedModel:
     def _adds_control_tokens(self, old_text: str, new_text: str) -> bool:
         """Text of the user's own may look like a control token; new text never may."""
         return bool(set(self._control.findall(new_text)) - set(self._control.findall(old_text)))
+
+
+def _spare_sequences(model: Model) -> int:
+    """Sequences for the answers that are judged beside the model's own."""
+    return MAX_PROPOSALS if model.can_forget else 0
 
 
 def _rounds_finely(info: ModelInfo) -> bool:
@@ -344,4 +393,6 @@ def _describe(
         read_batch_tokens=used.read_batch_tokens,
         sources=used.sources,
         tuning=used.tuning,
+        fingerprint=fingerprint(Path(settings.path)),
+        ranking=settings.ranking,
     )

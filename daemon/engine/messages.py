@@ -20,6 +20,7 @@ from daemon.engine.ways import Tuning
 from daemon.prompts.base import FileEdit
 
 MAX_SAMPLES = 1000  # of one prompt: all of them come in one reply
+IDENTITY_DIGITS = 8  # of a fingerprint, in what a person reads
 LEAST_TEMPERATURE = 0.001  # above 0; the best token wins already, and less is more than float32 can divide by
 
 
@@ -61,6 +62,26 @@ class Counters:
     aborted: int = 0
 
 
+class Origin(StrEnum):
+    """Who wrote the text of an edit; the model judged it in either case."""
+
+    MODEL = "model"  # decoded from it
+    RULE = "rule"  # the person's last substitution, done once more: see proposals.py
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of what was chosen among: ``new_region_text``, or None for no edit, and the model's ``probability`` of it.
+
+    Where ``is_exact`` is false it is at most this: it was too little to go on.
+    """
+
+    origin: Origin
+    new_region_text: str | None
+    probability: float
+    is_exact: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class EngineAnswer:
     """The worker's reply to ``predict``.
@@ -72,7 +93,9 @@ class EngineAnswer:
     tokens that differ, from the one that decides to, up to and including the one that ends the difference. In
     every other format: of all tokens of the answer, the one that ended it included. ``given_up_below`` is the request's
     ``least_confidence`` where that alone is why there is no edit: asked with a lower one, there might be one; else 0.
-    ``seconds`` is the worker's own time.
+    ``seconds`` is the worker's own time. ``origin`` says who wrote the edit; where it was chosen among several (see
+    ``ranking.py``), ``candidates`` are these, itself included, the likeliest first, and ``confidence`` is its
+    probability.
     """
 
     id: int
@@ -87,6 +110,16 @@ class EngineAnswer:
     given_up_below: float = 0.0
     seconds: float = 0.0
     counters: Counters = field(default_factory=Counters)
+    origin: Origin = Origin.MODEL
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def text_without_ranking(self) -> str | None:
+        """The new region that the model alone would have been shown with, None where that is no edit."""
+        if not self.candidates:
+            return self.new_region_text
+        own = (candidate.new_region_text for candidate in self.candidates if candidate.origin is Origin.MODEL)
+        return next((text for text in own if text is not None), None)
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""
@@ -99,6 +132,10 @@ class EngineAnswer:
         fields["file_edits"] = _file_edits(fields)
         fields["stop"] = StopReason(fields["stop"])
         fields["counters"] = Counters(**fields["counters"])
+        fields["origin"] = Origin(fields["origin"])
+        fields["candidates"] = tuple(
+            Candidate(**{**candidate, "origin": Origin(candidate["origin"])}) for candidate in fields["candidates"]
+        )
         return cls(**fields)
 
 
@@ -209,6 +246,7 @@ class ModelSettings:
 
     ``tuning`` is how it runs best on this machine, where that was measured; where not, ``why_untuned`` says why.
     An answer less sure than ``least_confidence`` (0 to 1), or than the file's own limit, is given up once that shows.
+    With ``ranking`` the rule's proposals are judged beside the model's own answer (``ranking.py``).
     """
 
     path: str
@@ -218,6 +256,7 @@ class ModelSettings:
     tuning: Tuning | None = None
     why_untuned: str = ""
     least_confidence: float = 0.0
+    ranking: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""
@@ -235,7 +274,8 @@ class ModelInfo:
     """What the worker found in a loaded GGUF, and how it runs it.
 
     ``sources`` says of ``threads``, ``flash_attention``, ``kv_type`` and ``read_batch_tokens`` where they come from
-    (``ways.Source``), ``tuning`` in a sentence when they were measured or what to do about it.
+    (``ways.Source``), ``tuning`` in a sentence when they were measured or what to do about it. ``fingerprint`` tells
+    this file from any other, whatever both call themselves (``registry.fingerprint``). ``ranking`` is the setting.
     """
 
     path: str
@@ -254,6 +294,13 @@ class ModelInfo:
     read_batch_tokens: int = 0
     sources: dict[str, str] = field(default_factory=dict)
     tuning: str = ""
+    fingerprint: str = ""
+    ranking: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What snapshots call it: its name, which every student has, and which of those it is."""
+        return f"{self.name}@{self.fingerprint[:IDENTITY_DIGITS]}" if self.fingerprint else self.name
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""

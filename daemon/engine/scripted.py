@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded
-from daemon.engine.messages import Counters, EngineAnswer, StopReason, less_sure
+from daemon.engine.messages import Counters, EngineAnswer, Origin, StopReason, less_sure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class ScriptedEngine:
         self.fails_with: EngineError | None = None
         self.stop = StopReason.END_OF_SEQUENCE
         self.confidence = 1.0
+        self.origin = Origin.MODEL  # of what it says
         self.seconds = 0.0  # that an answer says it took
         self._free = asyncio.Event()
         self._free.set()
@@ -112,6 +113,7 @@ class ScriptedEngine:
             reason="" if new_text is not None else "the model predicts no edit",
             stop=self.stop,
             confidence=self.confidence,
+            origin=self.origin,
             seconds=self.seconds,
             counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
         )

@@ -55,9 +55,10 @@ def test_every_key_can_be_set():
 
 def test_the_defaults_are_allowed_values():
     whole = asdict(Settings())
-    table = whole.pop("upload")
-    written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in whole.items()) + "[upload]\n"
-    written += "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+    tables = {name: whole.pop(name) for name in ("upload", "trial")}
+    written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in whole.items())
+    for name, table in tables.items():
+        written += f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
     assert parse_settings(written) == Settings()
 
 
@@ -372,7 +373,10 @@ def test_a_bad_settings_file_is_not_written_into(tmp_path):
 
 def test_the_documentation_lists_exactly_the_keys_with_their_defaults():
     whole, uploading = DOCUMENTATION.read_text().split("## Uploading")
-    for text, settings in ((whole, {**asdict(Settings()), "upload": {}}), (uploading, asdict(UploadSettings()))):
+    for text, settings in (
+        (whole, {**asdict(Settings()), "upload": {}, "trial": {}}),
+        (uploading, asdict(UploadSettings())),
+    ):
         rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
         documented = {key: tomllib.loads(f"value = {default}")["value"] for key, default, _, _ in rows}
         actual = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

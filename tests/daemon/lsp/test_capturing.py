@@ -14,6 +14,7 @@ from capture.store import stored
 from capture.store.choice import EVERYTHING
 from capture.store.store import Store
 from capture.store.writer import Limits
+from daemon.engine.messages import Origin
 from daemon.engine.scripted import completing, replacing
 from daemon.snapshot_keeper import CAPACITY, SnapshotKeeper
 
@@ -140,6 +141,16 @@ async def test_what_is_typed_instead_is_what_the_place_settles_to(editor, uri, p
     assert (snapshot.state, snapshot.outcome) == ("settled", "rejected")
     assert snapshot.outcome_reason == "something else was typed"
     assert "    return sum(old_name) + 1" in snapshot.region.text_settled
+
+
+async def test_what_the_rule_wrote_is_kept_as_the_rules(editor, uri, project, book, store_path, engine):
+    engine.origin = Origin.RULE
+    book.grant(str(project), "local")
+    editor.open(TEXT, uri)
+    await editor.inline_edits(1, 4, uri=uri)
+    await announced(editor)
+    [snapshot] = kept(store_path)
+    assert (snapshot.prediction.origin, snapshot.schema_version) == ("rule", 2)
 
 
 async def test_no_prediction_is_an_answer_too(editor, uri, project, book, store_path, engine):

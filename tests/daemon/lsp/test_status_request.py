@@ -8,7 +8,7 @@ import pytest
 
 from daemon.engine.api import EngineState
 from daemon.engine.errors import WorkerDied
-from daemon.engine.messages import Counters
+from daemon.engine.messages import Counters, Origin
 from daemon.engine.scripted import completing
 from daemon.prediction import Source
 
@@ -36,14 +36,20 @@ async def reused(editor):
 async def test_before_the_first_question_there_is_no_last_answer_and_nothing_was_done(editor):
     nothing = dict.fromkeys(WORK, 0)
     counted = {"asked": 0, "answered_by_model": 0, "answered_by_reuse": 0}
-    expected = {"reason": "", "source": None, "last": None, "totals": {**counted, **nothing, "ahead": nothing}}
+    expected = {
+        "reason": "",
+        "source": None,
+        "origin": None,
+        "last": None,
+        "totals": {**counted, **nothing, "ahead": nothing},
+    }
     assert await status(editor) == expected
 
 
 async def test_an_answer_of_the_model_has_what_it_cost(completed):
     found = await status(completed)
-    assert set(found) == {"reason", "source", "last", "totals"}
-    assert (found["reason"], found["source"]) == ("", "model")
+    assert set(found) == {"reason", "source", "origin", "last", "totals"}
+    assert (found["reason"], found["source"], found["origin"]) == ("", "model", "model")
     assert set(found["last"]) == {"question", "counters", "confidence", "seconds", "reused"}
     assert (found["last"]["question"], found["last"]["reused"]) == (1, "")
     assert set(found["last"]["counters"]) == set(NOTHING_SPENT)
@@ -72,6 +78,17 @@ async def test_an_answer_says_how_it_was_reused_and_that_it_cost_nothing(complet
         "reused": Source.TYPED_INTO.value,
     }
     assert found["source"] == "typed into"
+
+
+async def test_whose_text_it_is_stays_known_while_it_is_typed_into(editor, engine):
+    engine.script, engine.origin = completing("x = compute(items)"), Origin.RULE
+    editor.open("x = \n\n\n\n\n")
+    assert await editor.inline_edits(0, 4)
+    assert (await status(editor))["origin"] == "rule"
+    editor.change(2, insertion(0, 4, "com"))
+    assert await editor.inline_edits(0, 7, version=2)
+    found = await status(editor)
+    assert (found["source"], found["origin"]) == ("typed into", "rule")
 
 
 async def test_what_was_typed_and_taken_back_leaves_the_prediction_unchanged(completed):

@@ -110,7 +110,7 @@ def test_json_holds_lsp_edits_that_lead_to_the_text_after(scripted, capsys, line
     after = line_end.join([lines[end["line"]][end["character"] :], *lines[end["line"] + 1 :]])
     assert before + edit["newText"] + after == report["text_after"]
     assert report["text_after"] == text.replace("result += item", "total += item")
-    assert set(report) == {"edits", "text_after", "counters", "latency_ms", "model", "confidence", "reason"}
+    assert set(report) == {"edits", "text_after", "counters", "latency_ms", "model", "confidence", "origin", "reason"}
     assert set(report["counters"]) >= {"prompt_tokens", "tokens_evaluated", "tokens_reused", "forward_passes"}
     assert report["model"]["name"] == "scripted"
     assert report["reason"] == ""
