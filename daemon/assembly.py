@@ -22,6 +22,7 @@ from daemon.settings_store import SettingsStore
 from daemon.snapshot_keeper import SnapshotKeeper
 from daemon.status import StatusBoard
 from daemon.symbol_indexes import SymbolIndexes
+from daemon.trying.engines import TrialEngine
 from daemon.tuning.record import with_tuning
 from daemon.uploading import Uploading, installs
 
@@ -34,7 +35,7 @@ class Parts:
     """What was built; whoever built it closes it."""
 
     services: Services
-    engine: ModelEngine
+    engine: TrialEngine
     indexes: SymbolIndexes
     keeper: SnapshotKeeper
     uploading: Uploading
@@ -76,12 +77,21 @@ def build_parts(settings: SettingsStore, chosen: Settings | None = None) -> Part
     ``chosen`` names the model to begin with, where it is not the one of ``settings``.
     """
     worker_log = logging.getLogger("daemon.worker")
-    engine = ModelEngine(
-        chosen or settings.current, lambda model: EngineClient(model, log=worker_log, prepare=with_tuning)
-    )
+
+    def engine_of(wanted: Settings) -> ModelEngine:
+        return ModelEngine(wanted, lambda model: EngineClient(model, log=worker_log, prepare=with_tuning))
+
+    in_use = engine_of(chosen or settings.current)
+    settings.subscribe(in_use.follow)
+    engine = TrialEngine(in_use, chosen or settings.current, engine_of)
     settings.subscribe(engine.follow)
     status = StatusBoard()
-    scheduler = Scheduler(engine, status=status, unload_after_seconds=lambda: settings.current.unload_after_seconds)
+    scheduler = Scheduler(
+        engine,
+        status=status,
+        unload_after_seconds=lambda: settings.current.unload_after_seconds,
+        serving=engine.serving,
+    )
     indexes = SymbolIndexes(
         logging.getLogger("daemon.index"),
         exclude=lambda: settings.current.exclude,

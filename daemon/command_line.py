@@ -31,24 +31,42 @@ def command_tables() -> dict[str, CommandEntry]:
 
 
 class CommandGroup(TyperGroup):
-    """Lists the tables' commands and imports the one that is called."""
+    """Lists the tables' commands and imports the one that is called.
+
+    A name of two words ("model compare") is a subcommand that another package adds to a group of commands.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._entries = command_tables()
         for name, entry in self._entries.items():
-            self.add_command(TyperCommand(name, help=entry.help, callback=None))
+            if " " not in name:
+                self.add_command(_stand_in(name, entry))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The real command instead of its stand-in."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is None or name not in self._entries:
             return name, command, rest
-        module, _, attribute = self._entries[name].target.partition(":")
-        application: typer.Typer = getattr(importlib.import_module(module), attribute)
-        real = typer.main.get_command(application)
-        real.name = name
+        real = _imported(name, self._entries[name])
+        for added, entry in self._entries.items():
+            group, _, subcommand = added.partition(" ")
+            if group == name and subcommand:
+                is_called = rest[:1] == [subcommand]
+                real.add_command(_imported(subcommand, entry) if is_called else _stand_in(subcommand, entry))
         return name, real, rest
+
+
+def _stand_in(name: str, entry: CommandEntry) -> TyperCommand:
+    return TyperCommand(name, help=entry.help, callback=None)
+
+
+def _imported(name: str, entry: CommandEntry) -> Any:
+    module, _, attribute = entry.target.partition(":")
+    application: typer.Typer = getattr(importlib.import_module(module), attribute)
+    command = typer.main.get_command(application)
+    command.name = name
+    return command
 
 
 def _print_version(value: bool) -> None:

@@ -167,6 +167,10 @@ def _about_hub(hub: control.RunningHub, status: dict[str, Any]) -> Iterator[Find
     if predictions["model"]["failure"]:
         failure = predictions["model"]["failure"]
         yield Finding("hub", Verdict.FAILED, failure, "choose a model: foretype model use NAME")
+    trial = status["trial"]
+    if trial is not None and trial["failure"]:
+        problem = f"the candidate {trial['candidate']} of the trial cannot be used: {trial['failure']}"
+        yield Finding("trial", Verdict.WARNING, problem, "foretype model try --stop")
     for session in predictions["sessions"].values():
         who = session["editor"] or "a window"
         if session["reason"]:

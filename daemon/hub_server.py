@@ -133,6 +133,7 @@ class Hub:
                 "model": settings.current.model,
             },
             "predictions": self._parts.status.snapshot(),
+            "trial": self._parts.engine.status(),
             "indexes": self._parts.indexes.describe(),
             "capture": self._parts.keeper.status(),
             "upload": self._parts.uploading.status(),

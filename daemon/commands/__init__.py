@@ -31,7 +31,7 @@ COMMANDS = {
     "logs": CommandEntry("Print the hub's log.", "daemon.commands.logs:application"),
     "model": CommandEntry("List, inspect, tune, choose and fetch models.", "daemon.commands.model:application"),
     "consent": CommandEntry(
-        "Say where foretype may remember how its predictions turned out.", "daemon.commands.consent:application"
+        "Say where foretype may remember how predictions ended.", "daemon.commands.consent:application"
     ),
     "snapshots": CommandEntry(
         "See, rate, export and delete what was captured.", "daemon.commands.snapshots:application"

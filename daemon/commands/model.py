@@ -1,4 +1,4 @@
-"""``foretype model list|info|tune|use|pull``."""
+"""``foretype model list|info|tune|use|pull|try|promote|rollback``; the last three are in ``model_trial.py``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from daemon import paths, registry
+from daemon.commands import model_trial
 from daemon.engine.ways import KvType
 from daemon.errors import BadArgument, ModelNotFound, TuningFailed
 from daemon.settings import Settings
@@ -30,35 +31,48 @@ application = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_i
 
 @application.callback()
 def _model() -> None:
-    """List, inspect, tune, choose and fetch models."""
+    """List, inspect, tune, choose, fetch and try models."""
+
+
+application.command("try")(model_trial.try_candidate)
+application.command()(model_trial.promote)
+application.command()(model_trial.rollback)
 
 
 @application.command("list")
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """The models on this machine, the one in use marked, and those that can be pulled by a short name."""
-    used = read_settings(paths.settings_path()).model
+    """The models on this machine, the one in use marked, and those that can be pulled by a short name.
+
+    `*` marks the model in use, `+` the candidate of a trial (`foretype model try`).
+    """
+    settings = read_settings(paths.settings_path())
     models = registry.available()
     known = {model.name for model in models}
-    if used not in known:
-        models.append(registry.resolve(used, relative_to=Path.cwd()))
-    rows = [_row(model, used) for model in models]
+    named = [settings.model, *([settings.trial.candidate] if settings.trial.is_running else [])]
+    models += [registry.resolve(name, relative_to=Path.cwd()) for name in dict.fromkeys(named) if name not in known]
+    rows = [_row(model, settings) for model in models]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         size = f"{row['size_bytes'] / 1e6:8.1f} MB" if row["size_bytes"] else "    missing"
         origin = f"  from {row['repository']}" if row["repository"] else ""
-        typer.echo(f"{'*' if row['in_use'] else ' '} {row['name']:<24} {size}{origin}")
+        mark = "*" if row["in_use"] else "+" if row["trial_share"] else " "
+        tried = f"  tried in {row['trial_share']:.0%} of the documents" if row["trial_share"] else ""
+        typer.echo(f"{mark} {row['name']:<24} {size}{origin}{tried}")
     for name, source in registry.KNOWN_SOURCES.items():
         if name not in known:
             typer.echo(f"  {name:<24}  to pull  from {source.repository} ({source.about})")
 
 
-def _row(model: registry.KnownModel, used: str) -> dict[str, Any]:
+def _row(model: registry.KnownModel, settings: Settings) -> dict[str, Any]:
+    names = (model.name, str(model.path))
+    is_tried = settings.trial.is_running and settings.trial.candidate in names
     return {
         "name": model.name,
         "path": str(model.path),
-        "in_use": used in (model.name, str(model.path)),
+        "in_use": settings.model in names,
+        "trial_share": settings.trial.share if is_tried else None,
         "size_bytes": model.path.stat().st_size if model.path.is_file() else 0,
         "repository": model.manifest.repository if model.manifest else "",
         "sha256": model.manifest.sha256 if model.manifest else "",
@@ -76,7 +90,13 @@ def info(
     model = registry.resolve(name, relative_to=Path.cwd())
     with working(f"loading {model.path}"):
         found = asyncio.run(_load(model.path))
-    value = {**found.to_json(), "manifest": model.manifest.to_json() if model.manifest else None}
+    row = _row(model, read_settings(paths.settings_path()))
+    value = {
+        **found.to_json(),
+        "manifest": model.manifest.to_json() if model.manifest else None,
+        "in_use": row["in_use"],
+        "trial_share": row["trial_share"],
+    }
     if as_json:
         typer.echo(json.dumps(value, indent=2))
         return

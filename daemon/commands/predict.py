@@ -88,7 +88,11 @@ def predict(
         replay = Replay(where.path.as_uri(), _shown(where.path), where.text, patch, LANGUAGE_IDS.get(suffix, ""))
         chosen = registry.resolve(model or settings.model, relative_to=Path.cwd())
         wanted = ModelSettings(
-            str(chosen.path), prompt_format or settings.prompt_format, settings.gpu_layers, settings.threads
+            str(chosen.path),
+            prompt_format or settings.prompt_format,
+            settings.gpu_layers,
+            settings.threads,
+            ranking=settings.ranking,
         )
         with working(f"asking {chosen.name}"):
             outcome = asyncio.run(_ask(where, replay, wanted, settings))
@@ -164,7 +168,10 @@ def _text_after(text: str, found: Prediction | Nothing) -> str:
 
 
 def _to_json(outcome: Outcome, text_after: str) -> dict[str, Any]:
-    """``edits`` are LSP text edits (0-based, UTF-16); ``confidence`` is null where no model was asked."""
+    """``edits`` are LSP text edits (0-based, UTF-16); ``confidence`` is null where no model was asked.
+
+    ``origin`` says who wrote the edit (`daemon.engine.messages.Origin`), null without one.
+    """
     found, answer = outcome.found, outcome.answer
     edits = found.edits if isinstance(found, Prediction) else ()
     return {
@@ -174,6 +181,7 @@ def _to_json(outcome: Outcome, text_after: str) -> dict[str, Any]:
         "latency_ms": round(outcome.latency_ms, 2),
         "model": None if outcome.model is None else outcome.model.to_json(),
         "confidence": None if answer is None else answer.confidence,
+        "origin": found.origin.value if isinstance(found, Prediction) else None,
         "reason": found.reason if isinstance(found, Nothing) else "",
     }
 

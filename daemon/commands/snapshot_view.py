@@ -90,6 +90,8 @@ def _moment(snapshot: Snapshot, *, full: bool) -> Iterator[str]:
     yield f"file        {snapshot.path} ({snapshot.language_id})"
     cost = prediction.reused or f"{prediction.seconds * 1000:.0f} ms"
     how = f"{snapshot.model} ({snapshot.prompt_format}), {cost}, confidence {prediction.confidence:.2f}"
+    if prediction.origin == "rule":
+        how = f"the rule, as judged by {how}"
     yield f"predicted   {_time(snapshot.created_at)} by {how}"
     yield f"outcome     {_outcome(snapshot)}"
     if snapshot.rating:

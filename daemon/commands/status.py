@@ -47,6 +47,7 @@ def describe(value: dict[str, Any]) -> list[str]:
         ),
         f"model      {_model(predictions['model'])}",
         *_tuning(predictions["model"]),
+        *_trial(value["trial"]),
         f"settings   {settings['path']}",
     ]
     if settings["error"]:
@@ -135,6 +136,22 @@ def _tuning(model: dict[str, Any]) -> list[str]:
     if not loaded.get("tuning"):
         return []
     return [f"           {loaded['threads']} threads ({loaded['sources']['threads']}); {loaded['tuning']}"]
+
+
+def _trial(trial: dict[str, Any] | None) -> list[str]:
+    """The candidate, how it does, and how often the model in use had to answer for it."""
+    if trial is None:
+        return []
+    loaded = trial["model"] or {}
+    name = f", {loaded['name']}@{loaded['fingerprint'][:8]} ({loaded['prompt_format']})" if loaded else ""
+    lines = [f"trial      {trial['candidate']} in {trial['share']:.0%} of the documents: {trial['state']}{name}"]
+    if trial["failure"]:
+        lines.append(f"           it cannot be used: {trial['failure']}")
+    lines.append(f"           {trial['answered']} questions answered by it; `foretype stats` compares")
+    if trial["fell_back"]:
+        why = "" if trial["last_failure"] == trial["failure"] else f"; the last time: {trial['last_failure']}"
+        lines.append(f"           {trial['fell_back']} answered by the model in use instead, because it failed{why}")
+    return lines
 
 
 def _duration(seconds: float) -> str:

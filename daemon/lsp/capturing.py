@@ -21,6 +21,7 @@ from capture.settling.settling import Settling
 from capture.snapshot.parts import PredictionRecord, path_problem
 from capture.snapshot.snapshot import paths_of
 from capture.store.answers import Stored
+from daemon.engine.messages import Origin
 from daemon.lsp.repository_looks import RepositoryLooks
 from daemon.prediction import Nothing
 from daemon.snapshot_keeper import Finished
@@ -161,7 +162,7 @@ class Capturing:
     ) -> Returned:
         inputs, left_out = _storable(answered.inputs)
         answer = answered.answer
-        model = self._services.scheduler.engine.model
+        model = answered.model
         region = Span(answer.region_start_bytes, answer.region_end_bytes)
         region, new_text = whole_rows(inputs, region, answer.new_region_text)
         edits = []
@@ -176,13 +177,14 @@ class Capturing:
             counters=asdict(answer.counters),
             seconds=answer.seconds,
             reason=found.reason if isinstance(found, Nothing) else "",
+            origin="rule" if answer.origin is Origin.RULE else "model",
         )
         return Returned(
             prediction_id="" if isinstance(found, Nothing) else found.id,
             workspace_id=workspace_id,
             language_id=document.language_id,
             prompt_format="" if model is None else model.prompt_format,
-            model="" if model is None else model.name,
+            model="" if model is None else model.identity,
             client_name=self.client_name,
             inputs=inputs,
             region=region,

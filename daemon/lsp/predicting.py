@@ -281,7 +281,7 @@ class Predictor:
         source = Source.AHEAD
         if moment is None or moment.least_confidence > min_confidence(self.settings) or not scheduler.knows(moment):
             moment, source = self._moment(document, cursor), Source.MODEL
-        to_load = scheduler.engine.state in (EngineState.UNLOADED, EngineState.LOADING)
+        to_load = scheduler.engine_of(document.uri).state in (EngineState.UNLOADED, EngineState.LOADING)
         async with self._announcer.loading() if to_load else nullcontext():
             answered = await scheduler.predict(
                 moment,

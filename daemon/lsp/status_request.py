@@ -4,6 +4,8 @@ For fronts, the demo and the benchmark; everything is about this window alone. T
 
 - ``reason``: why the last question got nothing; empty after a prediction.
 - ``source``: how the last question's prediction came about (`daemon.prediction.Source`), None without one.
+- ``origin``: who wrote it (`daemon.engine.messages.Origin`): the ``model``, or the ``rule`` where the model found that
+  likelier than its own answer; None without one.
 - ``last``: the latest answer, be it an edit or none, or None before the first. A question that was given up or refused
   is not answered, and leaves it as it is. Its members: ``question`` (which of the window's questions, from 1),
   ``counters`` and ``seconds`` (what it cost the engine, see `daemon.engine.messages`; zero where it was reused),
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
 
 
 async def status(session: Session, _params: Any) -> dict[str, Any]:
-    """The four members that this module describes."""
+    """The five members that this module describes."""
     predictor = session.predictor
     predicted, answer = predictor.last_prediction, predictor.last_answer
     return {
         "reason": predictor.last_reason,
         "source": None if predicted is None else predicted.source.value,
+        "origin": None if predicted is None else predicted.origin.value,
         "last": None if answer is None else asdict(answer),
         "totals": predictor.totals,
     }

@@ -150,7 +150,7 @@ async def test_from_consent_to_the_settled_snapshot(
     place, inputs, region = Place(snapshot), snapshot["inputs"], snapshot["region"]
     assert (snapshot["state"], snapshot["path"], snapshot["language_id"]) == ("settled", "main.py", "python")
     assert snapshot["client"]["name"] == "pytest-lsp"
-    assert (snapshot["model"], snapshot["prompt_format"]) == ("foretype student", "line_edits")
+    assert (snapshot["model"].partition("@")[0], snapshot["prompt_format"]) == ("foretype student", "line_edits")
     assert inputs["cursor_excerpt"] in "\n".join(then)
     assert inputs["cursor_offset_in_excerpt"] == place.offset_bytes(then, row, 10)
     assert ["\n+    amount = 0\n" in event["diff"] for event in inputs["events"]] == [True]
