@@ -67,7 +67,7 @@ def _patches(example: Example) -> Iterator[Warned]:
 
 def _inputs(example: Example, inputs: PredictionInputs) -> Iterator[Warned]:
     path, marked = "prompt_inputs", example.cursor_excerpt
-    if inputs.cursor_path != example.cursor_path and not inputs.cursor_path.endswith(f"/{example.cursor_path}"):
+    if not _same_path(inputs.cursor_path, example.cursor_path):
         yield Warned(f"{path}.cursor_path", f"is {inputs.cursor_path!r}, the example's is {example.cursor_path!r}")
     if not _same_cursor(inputs, marked.text, marked.offset_bytes):
         yield Warned(f"{path}.cursor_offset_in_excerpt", "is at another place than the cursor of cursor_position")
@@ -80,6 +80,11 @@ def _inputs(example: Example, inputs: PredictionInputs) -> Iterator[Warned]:
         yield from _related(f"{path}.related_files[{index}]", related)
     for index, diagnostic in enumerate(inputs.active_buffer_diagnostics):
         yield from _diagnostic(f"{path}.active_buffer_diagnostics[{index}]", diagnostic)
+
+
+def _same_path(path: str, other: str) -> bool:
+    """Whether they may be one file: one counts from the repository, the other from a folder above or below its root."""
+    return path == other or path.endswith(f"/{other}") or other.endswith(f"/{path}")
 
 
 def _ranges(path: str, inputs: PredictionInputs) -> Iterator[Warned]:

@@ -1,0 +1,1 @@
+"""What becomes examples that no editor captured: commits, releases of a package, and files of Zed's tools."""

@@ -1,0 +1,1 @@
+"""What is shown of many examples: summaries, comparisons, pages with plots and diffs."""

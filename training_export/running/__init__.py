@@ -1,0 +1,1 @@
+"""What runs stages over files of examples: reading, workers, resuming, writing, progress."""
