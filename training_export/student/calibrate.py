@@ -16,9 +16,8 @@ from pathlib import Path
 
 import gguf
 
-from training_export.student.corpus import read_corpus
+from training_export.student.corpus import corpus_names, read_corpus
 from training_export.student.evaluate import GROUPS, Outcome, ask, held_out_cases
-from training_export.student.examples import corpus_names
 from training_export.student.gguf_export import MIN_CONFIDENCE_KEY
 
 CASES = 300

@@ -7,8 +7,9 @@ is on both sides. Licence texts are not interpreted: a package counts when its o
 from __future__ import annotations
 
 import hashlib
+import re
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -129,3 +130,8 @@ def _is_new(file: SourceFile, seen: set[bytes]) -> bool:
         return False
     seen.add(digest)
     return True
+
+
+def corpus_names(files: Sequence[SourceFile]) -> list[str]:
+    """Identifiers of the corpus, sorted: what synthetic renames rename to."""
+    return sorted({name for file in files for name in re.findall(r"\b[A-Za-z_]\w{2,30}\b", file.text)})

@@ -26,8 +26,7 @@ from rich.table import Table
 
 from daemon.engine.client import EngineClient
 from daemon.engine.messages import EngineAnswer, ModelSettings
-from training_export.student.corpus import SourceFile, read_corpus
-from training_export.student.examples import corpus_names
+from training_export.student.corpus import SourceFile, corpus_names, read_corpus
 from training_export.student.moments import Case, ParsedFile, parse_file
 from training_export.student.synthesis import Synthesiser, defeats_plain_rule, rule_baseline
 

@@ -133,11 +133,6 @@ def _teach_lines(
             weights[index] = LINE_WEIGHT_SAME if edited is None else LINE_WEIGHT_EDITED
 
 
-def corpus_names(files: Sequence[SourceFile]) -> list[str]:
-    """Identifiers of the corpus, sorted: what synthetic renames rename to."""
-    return sorted({name for file in files for name in re.findall(r"\b[A-Za-z_]\w{2,30}\b", file.text)})
-
-
 def stream(
     files: Sequence[SourceFile],
     names: Sequence[str],

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from training_export.student.copying import look_back
-from training_export.student.corpus import SourceFile, manifest, read_corpus
-from training_export.student.examples import Example, corpus_names, stream
+from training_export.student.corpus import SourceFile, corpus_names, manifest, read_corpus
+from training_export.student.examples import Example, stream
 from training_export.student.model import Student
 from training_export.student.recipe import RECIPES, Recipe, Stage
 from training_export.student.tokenizer import load_tokenizer, train_tokenizer

@@ -1,0 +1,1 @@
+"""One source file as tree-sitter reads it: words, scopes and what each name stands for, in five languages."""

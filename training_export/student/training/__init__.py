@@ -1,0 +1,1 @@
+"""Training a student: examples become tokens on the disk, tokens become weights."""
