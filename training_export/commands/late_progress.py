@@ -17,8 +17,8 @@ QUIET_SECONDS: Final = 2.0
 
 
 @contextmanager
-def late_progress(what: str) -> Iterator[Callable[[int], None]]:
-    """While the block runs it may call what it gets with the number of examples done so far."""
+def late_progress(what: str, things: str = "examples") -> Iterator[Callable[[int], None]]:
+    """While the block runs it may call what it gets with the number of ``things`` done so far."""
     console = Console(stderr=True)
     progress = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True, redirect_stdout=False
@@ -31,7 +31,7 @@ def late_progress(what: str) -> Iterator[Callable[[int], None]]:
             if not console.is_terminal or time.monotonic() - started < QUIET_SECONDS:
                 return
             progress.start()
-        progress.update(task, description=f"{what}: {count:,} examples")
+        progress.update(task, description=f"{what}: {count:,} {things}")
 
     try:
         yield done
