@@ -29,6 +29,12 @@ ONLY_IN = {
     "llama_cpp": ("daemon/engine/", "training_export/student/"),
     "pygls": ("daemon/lsp/",),
     "torch": ("training_export/student/",),
+    "anthropic": ("training_export/teachers/anthropic_service.py", "training_export/teachers/stand_in/"),
+    "openai": ("training_export/teachers/openai_service.py", "training_export/teachers/stand_in/"),
+    "pydantic": ("training_export/teachers/",),
+    "tenacity": ("training_export/teachers/", "training_export/student/sources/"),
+    "datasketch": ("training_export/selecting/",),
+    "ray": ("training_export/running/",),
 }
 # Inside daemon/engine only what runs in the worker process may load llama.cpp.
 HUB_SIDE_OF_THE_ENGINE = ("api.py", "client.py", "errors.py", "messages.py", "process.py", "restarts.py", "ways.py")

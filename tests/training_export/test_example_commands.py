@@ -393,7 +393,7 @@ def test_the_exit_code_says_how_it_went(here, foretype):
 
 
 def test_each_command_explains_itself_with_an_example(foretype):
-    assert set(COMMANDS) == {"example"}
+    assert "example" in COMMANDS
     for name in ("show", "convert", "check"):
         code, out, _ = foretype(name, "--help")
         assert code == 0

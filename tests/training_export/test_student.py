@@ -15,8 +15,8 @@ import numpy as np  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from training_export.student.copying import LOOKS, look_back  # noqa: E402
-from training_export.student.corpus import SourceFile, read_corpus  # noqa: E402
-from training_export.student.examples import Example, corpus_names, stream  # noqa: E402
+from training_export.student.corpus import SourceFile, corpus_names, read_corpus  # noqa: E402
+from training_export.student.examples import Example, stream  # noqa: E402
 from training_export.student.gguf_export import write_gguf  # noqa: E402
 from training_export.student.model import Student, rotate  # noqa: E402
 from training_export.student.recipe import RECIPES  # noqa: E402
