@@ -54,7 +54,7 @@ test-train: $(VENV)/train  ## tests of the student's training (torch)
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
 
-soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets; uploads through a failing network (hours)
+soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets; uploads through a failing network; every stage killed 50 times (hours)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
 	STORE_KILLS=200 STORE_POWER_CUTS=50 $(BIN)/python -m pytest tests/capture/store/test_store_kill.py -v
 	COLLECTOR_KILLS=400 $(BIN)/python -m pytest tests/capture/collector/storage -k kill -v
@@ -62,6 +62,7 @@ soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at ev
 	FUZZED_MESSAGES=100000 $(BIN)/python -m pytest tests/capture/collector/test_server.py -k damaged -v
 	$(BIN)/python -m bench.upload --soak 1000000 --delete-sealed
 	HUB_KILLS=200 HUB_POWER_CUTS=50 DISK_FAILURES_EVERY=1 $(BIN)/python -m pytest tests/e2e/test_hub_kill.py tests/e2e/test_disk_failures.py -v
+	KILLS=50 $(BIN)/python -m pytest tests/training_export -k kill -v
 	SECRETS_PER_KIND=200 LIBRARY_FILES=0 IGNORED_EXAMPLES=200 $(BIN)/python -m pytest tests/capture/gate/test_redaction.py tests/capture/gate/test_ignored.py -v
 
 check: $(VENV)/train  ## formatting, lint, types
@@ -80,6 +81,8 @@ bench: $(VENV)/dev  ## print the benchmarks (each ends with one JSON line)
 	$(BIN)/python -m bench.symbol_index
 	$(BIN)/python -m bench.keys_while_indexing
 	$(BIN)/python -m bench.upload
+	$(BIN)/python -m bench.levenshtein
+	$(BIN)/python -m bench.pipeline
 
 bench-keystrokes: $(VENV)/report  ## keystroke to prediction beside its peers, into runs/keystrokes (within two hours; goes on where it stopped)
 	$(BIN)/python -m bench.keystrokes --threads 2 --minutes 115
