@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student bench-student wire lock clean
+.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student student-smoke bench-student wire lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,9 @@ student: $(VENV)/train  ## train the embedded student anew into runs/student (ab
 	$(BIN)/python -m training_export.student.gguf_export runs/student daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.calibrate daemon/models/student.gguf
 	$(BIN)/python -m training_export.student.evaluate daemon/models/student.gguf --card runs/student
+
+student-smoke: $(VENV)/train  ## make a tiny student from source code to a prediction in a window, each step timed (within five minutes)
+	$(BIN)/python -m pytest tests/e2e/test_student_smoke.py -v -s
 
 wire: $(VENV)/dev  ## generate the stubs of the upload service from proto/ into capture/wire
 	$(BIN)/python -m grpc_tools.protoc -Icapture/wire=proto --python_out=. --pyi_out=. --grpc_python_out=. capture/wire/snapshots.proto

@@ -6,6 +6,7 @@ the tokenizer is rebuilt here, because it splits text as llama.cpp does.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,12 +43,21 @@ def from_gguf(path: Path) -> Base:
 
 def _weights(path: Path) -> PreTrainedModel:
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
+        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise TrainingRefused(f"the weights in {path} cannot be loaded: {error}") from error
-    model.config.use_cache = False
+    return _plain(loaded)
+
+
+def _plain(loaded: PreTrainedModel) -> PreTrainedModel:
+    """A network of the same weights that transformers saves; it saves none it read from a GGUF, full numbers or not."""
+    config = copy.deepcopy(loaded.config)
+    del config.quantization_config
+    config.use_cache = False
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    model.load_state_dict(loaded.state_dict())
     return model
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor, nn
 from transformers import (
@@ -146,13 +147,13 @@ def save(model: PreTrainedModel, tokenizer: Tokenizer, prompt_format: str, folde
         setattr(model.config, FORMAT_KEY, prompt_format)
         try:
             model.save_pretrained(part)
-            tokenizer.save(str(part / TOKENIZER_NAME))
-        except Exception as error:
+            (part / TOKENIZER_NAME).write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        except SafetensorError as error:  # its own kind for a full disk
             shutil.rmtree(part, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise
-            # safetensors and tokenizers raise kinds of their own for a full disk
             raise OSError(0, str(error)) from error
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():

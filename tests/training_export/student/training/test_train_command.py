@@ -16,8 +16,10 @@ transformers = pytest.importorskip("transformers", reason="make test-train insta
 
 from typer.testing import CliRunner  # noqa: E402
 
-from training_export.commands import train  # noqa: E402
+from daemon.registry import EMBEDDED_PATH  # noqa: E402
+from training_export.commands import model_export, train  # noqa: E402
 from training_export.errors import ExtraMissing, TrainingRefused  # noqa: E402
+from training_export.student.training.gguf_base import from_gguf  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
@@ -55,6 +57,18 @@ def test_a_student_is_trained_and_another_goes_on_from_it(tmp_path, moments, rec
     assert re.search(
         r"later/model: \d steps, .*; the best was at step \d+; held out .* exact; replay .* exact", on.stderr
     )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of gguf and numpy
+def test_the_shipped_student_is_gone_on_with_and_can_be_exported_again(tmp_path, moments):
+    run, model = tmp_path / "run", tmp_path / "mine.gguf"
+    made = foretype_train("--from", moments, "--base", "embedded", "--out", run, "--steps", 2, "--patience", 0)
+    assert made.exit_code == 0
+    written = CliRunner().invoke(
+        model_export.application, [str(run), "-o", str(model), "--type", "q8_0", "--json"], catch_exceptions=False
+    )
+    assert json.loads(written.stdout)["quantisation"] == "q8_0"
+    assert from_gguf(model).model.num_parameters() == from_gguf(EMBEDDED_PATH).model.num_parameters()
 
 
 def test_a_student_learns_not_to_answer_what_was_rejected(tmp_path, moments, recipe):
