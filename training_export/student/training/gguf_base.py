@@ -56,7 +56,7 @@ def _plain(loaded: PreTrainedModel) -> PreTrainedModel:
     config = copy.deepcopy(loaded.config)
     del config.quantization_config
     config.use_cache = False
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    model = type(loaded)(config)
     model.load_state_dict(loaded.state_dict())
     return model
 
