@@ -20,7 +20,7 @@ from daemon.prompts.base import NewRegion, Refusal
 from daemon.prompts.line_region import locate_region
 from daemon.prompts.sections import estimate_tokens
 from training_export.example import Example
-from training_export.example_format.cursor_position import write_inline
+from training_export.example_format.cursor_position import CursorUnreadable, write_inline
 from training_export.exporting.repository_diffs import edit_history
 from training_export.patches import NotSayable, patched_excerpt
 from training_export.student.synthesis.moment import Moment
@@ -118,13 +118,17 @@ def example_of(moment: Moment, inputs: PredictionInputs, seed: int, asked: Asked
         asked = asked_at(inputs, expected)
     if asked is None:
         raise NotSayable("nothing can be asked in the region around the cursor")
+    try:
+        cursor_position = write_inline(inputs.cursor_excerpt, inputs.cursor_offset_in_excerpt)
+    except CursorUnreadable as error:  # the code itself holds the mark of a cursor
+        raise NotSayable(str(error)) from error
     shown = inputs.to_json()
     return Example.new(
         name=f"{moment.task}-{fingerprint(inputs, expected)}",
         tags=[SYNTHETIC, moment.task.value, moment.language],
         recently_opened_files=[{"path": path} for path in _recent(moment)],
         cursor_path=moment.path,
-        cursor_position=write_inline(inputs.cursor_excerpt, inputs.cursor_offset_in_excerpt),
+        cursor_position=cursor_position,
         edit_history=edit_history(inputs.events, ""),
         expected_patches=[patch],
         prompt_inputs=shown,

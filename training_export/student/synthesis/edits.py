@@ -14,6 +14,10 @@ from itertools import accumulate
 from training_export.student.synthesis.moment import Place
 
 
+class EditsOverlap(ValueError):
+    """Two edits in one place, as of a call within a call of the same function: a file may offer that."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
     """Characters ``start`` to ``end`` become ``text``."""
@@ -26,13 +30,15 @@ class Edit:
 def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     """``text`` with all edits made; what two of them delete is gone once.
 
-    Raises ValueError where two others touch the same characters.
+    Raises EditsOverlap where two others touch the same characters, ValueError for one that leaves the text.
     """
     parts: list[str] = []
     position = 0
     for edit in sorted(edits):
-        if (edit.start < position and edit.text) or edit.end < edit.start or edit.end > len(text):
-            raise ValueError(f"edits overlap or leave the text at character {edit.start}")
+        if not 0 <= edit.start <= edit.end <= len(text):
+            raise ValueError(f"an edit leaves the text: {edit.start} to {edit.end} of {len(text)} characters")
+        if edit.start < position and edit.text:
+            raise EditsOverlap(f"two edits at character {edit.start}")
         parts += [text[position : edit.start], edit.text]
         position = max(position, edit.end)
     return "".join(parts) + text[position:]

@@ -18,6 +18,7 @@ from training_export.patches import NotSayable
 from training_export.student.sources.source_file import SourceFile
 from training_export.student.syntax.parsed import ParsedFile, parse
 from training_export.student.synthesis.asked import Asked, asked_at, example_of, expected_excerpt, fingerprint
+from training_export.student.synthesis.edits import EditsOverlap
 from training_export.student.synthesis.mixture import (
     MOST_EARLIER_EDITS,
     RULE_TASKS,
@@ -114,7 +115,7 @@ def _fulfilled(
     for _ in range(TRIES):
         try:
             moment = maker_of(task, random)(file, random, surroundings)
-        except ValueError:  # two edits in one place, as of a call within a call of the same function
+        except EditsOverlap:
             reasons[f"{task}: its edits overlap"] += 1
             continue
         if moment is None:
