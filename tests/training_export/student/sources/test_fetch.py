@@ -218,7 +218,7 @@ def test_two_runs_do_not_write_the_same_file(published):
     assert quickly(manifest, folder, registry) == 2
 
 
-def test_ctrl_c_ends_the_run_and_the_next_one_finishes_it(published):
+def test_ctrl_c_ends_the_run_and_the_next_one_finishes_it(published, interruptible):
     manifest, folder, registry = published
     may_end = threading.Event()
 
