@@ -22,7 +22,6 @@ from training_export.example import Example
 from training_export.patches import NotSayable, patched_excerpt
 from training_export.student.syntax.parsed import parse_text
 from training_export.student.synthesis.asked import asked_at, asked_by_rule, asked_of_region, expected_excerpt
-from training_export.student.synthesis.edits import Edit, EditsOverlap, apply_edits
 from training_export.student.synthesis.mixture import MAKERS, Maker
 from training_export.student.synthesis.moment import Diagnosed, Moment, Place, Step, Surroundings, Task
 from training_export.student.synthesis.playing import content_changes
@@ -146,15 +145,6 @@ def test_an_edit_that_reads_as_a_file_header_is_refused() -> None:
 def test_a_text_with_the_mark_of_a_cursor_in_it_is_refused() -> None:
     with pytest.raises(NotSayable, match="user_cursor"):
         moment("a = 1\n", "MARK = '<|user_cursor|>'\na = 1\n", "MARK = '<|user_cursor|>'\na = 2\n").example(1)
-
-
-def test_edits_of_one_place_are_told_from_those_that_leave_the_text() -> None:
-    with pytest.raises(EditsOverlap):
-        apply_edits("call(call(a))", [Edit(0, 13, "run"), Edit(5, 12, "run")])
-    assert apply_edits("call(call(a))", [Edit(0, 13, "run"), Edit(5, 12, "")]) == "run"
-    for outside in (Edit(3, 14, ""), Edit(-1, 2, ""), Edit(4, 3, "")):
-        with pytest.raises(ValueError, match="leaves the text"):
-            apply_edits("call(call(a))", [outside])
 
 
 def every_maker() -> list[Maker]:

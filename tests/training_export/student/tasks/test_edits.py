@@ -12,6 +12,7 @@ from training_export.student.synthesis.branch import is_modelled
 from training_export.student.synthesis.diagnostic import misspelt
 from training_export.student.synthesis.edits import (
     Edit,
+    EditsOverlap,
     Rows,
     apply_edits,
     offset_after,
@@ -74,11 +75,16 @@ def test_whole_rows_go_and_the_others_stay(text: str, data: st.DataObject) -> No
 
 
 def test_two_edits_of_the_same_characters_are_refused_and_two_deletions_are_not() -> None:
-    with pytest.raises(ValueError, match="character 1"):
+    with pytest.raises(EditsOverlap, match="character 1"):
         apply_edits("abc", [Edit(0, 2, "x"), Edit(1, 3, "y")])
-    with pytest.raises(ValueError, match="character 9"):
-        apply_edits("abc", [Edit(9, 9, "x")])
     assert apply_edits("abc", [Edit(0, 2, ""), Edit(1, 3, "")]) == ""
+
+
+@pytest.mark.parametrize("edit", [Edit(9, 9, "x"), Edit(1, 4, ""), Edit(-1, 2, ""), Edit(2, 1, "")])
+def test_an_edit_that_leaves_the_text_is_a_mistake_and_no_overlap(edit: Edit) -> None:
+    with pytest.raises(ValueError, match="leaves the text") as raised:
+        apply_edits("abc", [edit])
+    assert not isinstance(raised.value, EditsOverlap)
 
 
 @given(WORDS, st.sampled_from([Style.SNAKE, Style.CAMEL, Style.PASCAL]))
