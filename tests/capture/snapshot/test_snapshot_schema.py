@@ -69,7 +69,7 @@ def test_the_schema_is_one_of_its_draft():
 
 @pytest.mark.parametrize("written", [LEAST, FULL, BY_THE_RULE, UNSETTLED], ids=["least", "full", "rule", "unsettled"])
 def test_what_is_written_is_what_the_schema_describes(written):
-    VALIDATOR.validate(orjson.loads(written.canonical_bytes()))
+    assert list(VALIDATOR.iter_errors(orjson.loads(written.canonical_bytes()))) == []
 
 
 def places(value, place=()):
