@@ -109,7 +109,7 @@ class Evaluation:
         return {
             "label": run.label,
             "example_count": len(run.examples),
-            "prediction_count": len(run.scores),
+            "prediction_count": run.examples.prediction_count,
             "without_expected_patch_count": run.without_expected,
             "not_scored": _left_out_json(run.left_out),
             "not_read": _left_out_json(run.bad_lines),
@@ -134,7 +134,7 @@ class Evaluation:
 def _scored_run(labelled: LabelledSources, options: EvaluationOptions, seen: Callable[[int], None]) -> Run:
     label, sources = labelled
     run = read_run(label, sources, by=options.by, related_bytes=options.related_bytes, seen=seen)
-    if not run.scores:
+    if not run.examples:
         reasons = (run.left_out.reasons + run.bad_lines.reasons).most_common(3)
         why = "; ".join(f"{count:,} x {reason}" for reason, count in reasons) or "it has no example"
         raise NothingToEvaluate(f"{label} has no prediction that can be scored: {why}")

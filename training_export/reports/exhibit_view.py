@@ -49,7 +49,7 @@ def _exhibit(exhibit: Exhibit, first: Side, second: Side | None, *, is_open: boo
     titles = ["expected"] if len(wanted) == 1 else [f"expected {index + 1}" for index in range(len(wanted))]
     panels = [Panel(title, patch) for title, patch in zip(titles, wanted, strict=True)]
     panels.append(_predicted(exhibit.first, first))
-    figure = figures.value(RANKED, exhibit.first.score.delta_chr_f)
+    figure = figures.value(RANKED, exhibit.first.delta_chr_f)
     if exhibit.second is not None and second is not None:
         panels.append(_predicted(exhibit.second, second))
         figure = figures.difference(RANKED, exhibit.difference or 0.0)
@@ -76,7 +76,7 @@ def _history(example: Example) -> Markup | None:
 def _predicted(shown: Shown, side: Side) -> Panel:
     prediction = side.texts[shown.place].predictions[shown.prediction]
     of = f" {shown.prediction + 1} of {shown.example.count}" if shown.example.count > 1 else ""
-    note = figures.value(RANKED, shown.score.delta_chr_f)
+    note = figures.value(RANKED, shown.delta_chr_f)
     if prediction.actual_patch is None:
         note = f"{figures.cut(prediction.error or 'could not be read')}; {note}"
     return Panel(f"{side.label}: predicted{of} by {figures.cut(prediction.provider)}", prediction.actual_patch, note)

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from capture.metrics.prediction_score import PredictionScore
+import numpy as np
+
 from training_export.errors import InputsChanged
 from training_export.example import Example
 from training_export.example_format.files import Loaded, Raw, Rejected, parsed
 from training_export.reports.comparison import Comparison
-from training_export.reports.measures import INDEX
 from training_export.reports.run import Run, ScoredExample
 
 Item = TypeVar("Item")
@@ -24,11 +24,11 @@ Place = tuple[str, int]  # a source, and a line of it
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One prediction of an example (0-based) and its score."""
+    """One prediction of an example (0-based) and its delta chrF."""
 
     example: ScoredExample
     prediction: int
-    score: PredictionScore
+    delta_chr_f: float
 
     @property
     def place(self) -> Place:
@@ -85,19 +85,14 @@ def read_again(found: Iterable[Raw | Rejected], places: set[Place]) -> Mapping[P
 
 
 def _ranked(run: Run, count: int, *, best: bool) -> list[Shown]:
-    is_exact = run.prediction_parts[:, 2 * INDEX["exact_match"]] > 0
-    owners = [example for example in run.examples for _ in range(example.count)]
+    delta_chr_f = run.column("delta_chr_f")
+    shows_something = run.column("exact_lines_f1") > 0 if best else run.column("exact_match") == 0
 
-    def rank(index: int) -> tuple[float, float, int]:
-        score = run.scores[index]
-        tokens = score.inserted_tokens + score.deleted_tokens
-        return (-score.delta_chr_f if best else score.delta_chr_f, -tokens, index)
+    def rank(index: int) -> tuple[float, int, int]:
+        return (-delta_chr_f[index] if best else delta_chr_f[index], -run.changed_tokens[index], index)
 
-    def shows_something(index: int) -> bool:
-        return run.scores[index].exact_lines_tp > 0 if best else not is_exact[index]
-
-    indexes = heapq.nsmallest(count, filter(shows_something, range(len(run.scores))), key=rank)
-    return [Shown(owners[index], index - owners[index].first, run.scores[index]) for index in indexes]
+    indexes = heapq.nsmallest(count, np.flatnonzero(shows_something).tolist(), key=rank)
+    return [_shown(run, index) for index in indexes]
 
 
 def _changed(comparison: Comparison | None, changes: Iterable[tuple[float, int, int]]) -> list[Exhibit]:
@@ -110,5 +105,9 @@ def _changed(comparison: Comparison | None, changes: Iterable[tuple[float, int, 
 
 
 def _first_of(run: Run, index: int) -> Shown:
-    example = run.examples[index]
-    return Shown(example, 0, run.scores[example.first])
+    return _shown(run, run.examples[index].first)
+
+
+def _shown(run: Run, index: int) -> Shown:
+    example = run.examples.owner(index)
+    return Shown(example, index - example.first, float(run.column("delta_chr_f")[index]))

@@ -93,7 +93,9 @@ def _heading(report: Report) -> Markup:
 
 
 def _size(run: Run) -> str:
-    return f"{figures.count(len(run.examples), 'example')}, {figures.count(len(run.scores), 'prediction')}"
+    return (
+        f"{figures.count(len(run.examples), 'example')}, {figures.count(run.examples.prediction_count, 'prediction')}"
+    )
 
 
 def _cards(report: Report) -> Markup:
@@ -190,7 +192,7 @@ def _known(values: Floats) -> Floats:
 def _groups(report: Report) -> Markup:
     members = report.run.members()
     others = {} if report.comparison is None else report.comparison.second.members()
-    total = max(1, len(report.run.scores))
+    total = max(1, report.run.examples.prediction_count)
     rows: list[list[Content]] = []
     for label, indexes in itertools.islice(members.items(), MAX_GROUPS):
         values = report.run.values(indexes)

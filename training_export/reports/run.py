@@ -1,6 +1,6 @@
 """One run of predictions, read as a stream into what reports are made of.
 
-Of a prediction stay its score and some numbers, of an example its name, place and hashes: no text. That is about 2 KB.
+Of a prediction stay some numbers, of an example its name, place and hashes, in columns: about 0.5 KB of memory each.
 Knows nothing of other runs.
 """
 
@@ -9,25 +9,27 @@ from __future__ import annotations
 import hashlib
 import itertools
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from capture.context.index.languages import language_of
 from capture.editing.unified_diff import CURSOR_MARKER, PatchError, apply_patch, extract_cursor
 from capture.metrics.characters import is_blank
 from capture.metrics.prediction_score import PredictionScore
-from capture.metrics.summary import QaVerdict, summarize
+from capture.metrics.summary import QaVerdict, ScoreSummary
 from training_export.example import Example
 from training_export.example_format.files import Loaded, Rejected
 from training_export.example_format.records import ExamplePrediction
 from training_export.reports.bootstrap import Floats, ratios
-from training_export.reports.measures import MEASURES, Outcome
+from training_export.reports.measures import INDEX, MEASURES, Outcome
 from training_export.stage import ours
 from training_export.stages.score import RELATED_BYTES, ScoreStage, chosen_excerpts
 
@@ -51,6 +53,66 @@ class ScoredExample:
     count: int
 
 
+class ScoredExamples(Sequence[ScoredExample]):
+    """Examples in columns: a tenth of the memory that objects would take. Only whole examples can be asked for."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._names: list[str] = []
+        self._digests = bytearray()  # of each example that of the moment, and that of what is expected
+        self._sources: dict[str, str] = {}
+        self._source_of: list[str] = []
+        self._lines = array("q")
+        self._ends = array("q", [0])  # where the predictions of each end, and those of the next one begin
+
+    def add(self, loaded: Loaded, prediction_count: int) -> None:
+        """Take the example that was read, with so many predictions."""
+        example = loaded.example
+        self._names.append(example.name)
+        self._digests += _digest([example.value.get(key) or "" for key in _MOMENT])
+        self._digests += _digest(list(example.expected_patches))
+        self._source_of.append(self._sources.setdefault(loaded.source, loaded.source))
+        self._lines.append(loaded.line)
+        self._ends.append(self._ends[-1] + prediction_count)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> ScoredExample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ScoredExample]: ...
+    def __getitem__(self, index: int | slice) -> ScoredExample | list[ScoredExample]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        index = range(len(self))[index]  # counted from the end where negative; raises IndexError
+        moment = 2 * index * _KEY_BYTES
+        expected = moment + _KEY_BYTES
+        return ScoredExample(
+            name=self._names[index],
+            moment=bytes(self._digests[moment:expected]),
+            expected=bytes(self._digests[expected : expected + _KEY_BYTES]),
+            source=self._source_of[index],
+            line=self._lines[index],
+            first=self._ends[index],
+            count=self._ends[index + 1] - self._ends[index],
+        )
+
+    @property
+    def prediction_count(self) -> int:
+        """Of all of them together."""
+        return self._ends[-1]
+
+    @property
+    def first_predictions(self) -> NDArray[np.int64]:
+        """Where the predictions of each begin."""
+        return np.array(self._ends[:-1], dtype=np.int64)
+
+    def owner(self, prediction: int) -> ScoredExample:
+        """The example that a prediction of the run belongs to."""
+        return self[bisect_right(self._ends, prediction) - 1]
+
+
 @dataclass(slots=True)
 class LeftOut:
     """Examples or lines that are not in the report, and why."""
@@ -72,56 +134,54 @@ class LeftOut:
 
 @dataclass(slots=True)
 class Run:
-    """Lists are parallel, one item a prediction; ``examples`` has one an example, in order."""
+    """What is said of each prediction is in columns, all in the same order; ``examples`` are in order too."""
 
     label: str
     related_bytes: int = RELATED_BYTES
-    examples: list[ScoredExample] = field(default_factory=list)
-    scores: list[PredictionScore] = field(default_factory=list)
-    verdicts: list[QaVerdict | None] = field(default_factory=list)
-    context_bytes: list[int | None] = field(default_factory=list)
-    groups: list[tuple[str, ...]] = field(default_factory=list)
+    examples: ScoredExamples = field(default_factory=ScoredExamples)
+    changed_tokens: array[int] = field(default_factory=lambda: array("q"))  # written and deleted by each prediction
     without_expected: int = 0
     left_out: LeftOut = field(default_factory=LeftOut)
     bad_lines: LeftOut = field(default_factory=LeftOut)
+    _summary: ScoreSummary = field(default_factory=ScoreSummary)
+    _groups: list[tuple[str, ...]] = field(default_factory=list)
+    _known_groups: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _parts: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, loaded: Loaded, scores: Sequence[PredictionScore], groups: Sequence[tuple[str, ...]]) -> None:
         """Take an example with a score for each prediction."""
         example = loaded.example
         outcomes = _outcomes(example, scores)
-        self.examples.append(
-            ScoredExample(
-                name=example.name,
-                moment=_digest([example.value.get(key) or "" for key in _MOMENT]),
-                expected=_digest(list(example.expected_patches)),
-                source=loaded.source,
-                line=loaded.line,
-                first=len(self.scores),
-                count=len(outcomes),
-            )
-        )
+        self.examples.add(loaded, len(outcomes))
         self.without_expected += not example.expected_patches
-        context: list[int | None] = [_context_bytes(example, self.related_bytes), *[None] * (len(outcomes) - 1)]
-        self.context_bytes += context[: len(outcomes)]
-        self.groups += groups
+        context_bytes = _context_bytes(example, self.related_bytes)
+        self._groups += [self._known_groups.setdefault(labels, labels) for labels in groups]
         for outcome in outcomes:
-            self.scores.append(outcome.score)
-            self.verdicts.append(outcome.verdict)
+            self._summary.add(outcome.score, outcome.verdict, context_bytes)
+            context_bytes = None  # counted once for each example
+            self.changed_tokens.append(outcome.score.inserted_tokens + outcome.score.deleted_tokens)
             for measure in MEASURES:
                 self._parts.extend(measure.parts(outcome) or (0.0, 0.0))
 
     @property
     def prediction_parts(self) -> Floats:
-        """What each prediction adds to each measure, above and below the line; shape (predictions, 2 * measures)."""
-        return np.array(self._parts, dtype=np.float64).reshape(len(self.scores), 2 * len(MEASURES))
+        """What each prediction adds to each measure, above and below the line; shape (predictions, 2 * measures).
+
+        A view: nothing can be added while it is held.
+        """
+        return np.frombuffer(self._parts, dtype=np.float64).reshape(-1, 2 * len(MEASURES))
 
     @property
     def example_parts(self) -> Floats:
         """The same, summed up by example."""
         parts = self.prediction_parts
-        starts = [example.first for example in self.examples]
-        return np.add.reduceat(parts, starts, axis=0) if starts else np.zeros((0, parts.shape[1]))
+        if len(parts) == len(self.examples):  # none has more than one
+            return parts
+        return np.add.reduceat(parts, self.examples.first_predictions, axis=0)
+
+    def column(self, key: str) -> Floats:
+        """What each prediction adds to a measure above the line."""
+        return self.prediction_parts[:, 2 * INDEX[key]]
 
     def values(self, rows: Sequence[int] | None = None) -> Floats:
         """Each measure over all predictions, or over some of them."""
@@ -131,14 +191,14 @@ class Run:
     def members(self) -> dict[str, list[int]]:
         """The predictions of each group, the largest group first."""
         found: dict[str, list[int]] = {}
-        for index, labels in enumerate(self.groups):
+        for index, labels in enumerate(self._groups):
             for label in labels:
                 found.setdefault(label, []).append(index)
         return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
     def summary(self) -> dict[str, Any]:
         """Zed's summary, under the keys of ``ep eval --summary-json``."""
-        return summarize(self.scores, self.verdicts, self.context_bytes)
+        return self._summary.to_json()
 
 
 def read_run(

@@ -44,7 +44,8 @@ def report_lines(
 
 
 def _size(run: Run) -> str:
-    return f"{figures.count(len(run.examples), 'example')}, {figures.count(len(run.scores), 'prediction')}"
+    examples = run.examples
+    return f"{figures.count(len(examples), 'example')}, {figures.count(examples.prediction_count, 'prediction')}"
 
 
 def _measures(run: Run, intervals: Sequence[Interval]) -> Iterator[str]:

@@ -1,12 +1,20 @@
 """Many scores become one summary with the keys of Zed's."""
 
-import pytest
+from collections.abc import Iterable
+from typing import Any
 
 from capture.metrics.location import patch_location_match
 from capture.metrics.prediction_score import PredictionScore
-from capture.metrics.summary import QaVerdict, summarize
+from capture.metrics.summary import QaVerdict, ScoreSummary
 
 DELETION = "--- a/src/a.py\n+++ b/src/a.py\n@@ -5,1 +5,0 @@\n-x\n"
+
+
+def summarize(scores: Iterable[PredictionScore]) -> dict[str, Any]:
+    summary = ScoreSummary()
+    for score in scores:
+        summary.add(score)
+    return summary.to_json()
 
 
 def test_averages_are_over_those_scores_that_say_something():
@@ -42,14 +50,18 @@ def test_counts_are_pooled_and_rates_averaged():
 
 
 def test_what_a_judge_said_is_averaged_over_what_it_said():
-    scores = [PredictionScore()] * 4
-    verdicts = [QaVerdict(True, 1), None, QaVerdict(False, None), QaVerdict(None, 4)]
-    summary = summarize(scores, qa=verdicts)
+    found = ScoreSummary()
+    for verdict in (QaVerdict(True, 1), None, QaVerdict(False, None), QaVerdict(None, 4)):
+        found.add(PredictionScore(), verdict)
+    summary = found.to_json()
     assert (summary["qa_avg_reverts_edits"], summary["qa_avg_confidence"]) == (0.5, 2.5)
 
 
 def test_retrieved_context_is_counted_once_per_example():
-    summary = summarize([PredictionScore()] * 3, retrieved_context_bytes=[10, None, 30])
+    found = ScoreSummary()
+    for retrieved_context_bytes in (10, None, 30):
+        found.add(PredictionScore(), retrieved_context_bytes=retrieved_context_bytes)
+    summary = found.to_json()
     assert summary["avg_retrieved_context_bytes"] == 20.0
     assert (summary["total_retrieved_context_bytes"], summary["retrieved_context_examples"]) == (40, 2)
 
@@ -87,8 +99,3 @@ def test_nothing_scored_is_no_division_by_zero():
         "avg_reversal_ratio": 0.0,
         "isolated_whitespace_rate": None,
     }
-
-
-def test_verdicts_must_be_parallel_to_the_scores():
-    with pytest.raises(ValueError, match="2 values for 1 scores"):
-        summarize([PredictionScore()], qa=[None, None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.metrics.prediction_score import PredictionScore
-from capture.metrics.summary import QaVerdict, summarize
+from capture.metrics.summary import QaVerdict, ScoreSummary
 from training_export.example_format.files import Loaded, Rejected
 from training_export.reports.measures import INDEX
 from training_export.reports.run import read_run
@@ -66,14 +66,19 @@ def test_scores_that_are_there_are_taken_and_missing_ones_made(make_example, mak
         make_example("new", wanted_text),
         make_example("half scored", wanted_text, wanted_text, score=[given]),
     )
-    assert [score.delta_chr_f for score in run.scores] == [12.5, 100.0, 100.0, 100.0]
+    assert run.column("delta_chr_f").tolist() == [12.5, 100.0, 100.0, 100.0]
+    assert run.summary()["avg_delta_chr_f"] == 78.125
 
 
 def test_the_summary_is_zeds(make_example, make_run, text, wanted_text):
-    example = make_example("a", wanted_text, text, qa=[{"reverts_edits": True, "confidence": 2}, None])
-    summary = make_run(example).summary()
-    scored = make_run(example)
-    assert summary == summarize(scored.scores, [QaVerdict(True, 2), None], [None, None])  # no related files at all
+    scores = [PredictionScore(delta_chr_f=100.0, kept_rate=0.5), PredictionScore(cursor_distance=3)]
+    verdicts = [QaVerdict(True, 2), None]
+    judged = {"score": [score.to_json() for score in scores], "qa": [{"reverts_edits": True, "confidence": 2}, None]}
+    summary = make_run(make_example("a", wanted_text, text, **judged)).summary()
+    expected = ScoreSummary()
+    for score, verdict in zip(scores, verdicts, strict=True):
+        expected.add(score, verdict)
+    assert summary == expected.to_json()  # there are no related files at all
     assert set(summary) >= ZED_KEYS
     assert (summary["total_examples"], summary["avg_delta_chr_f"]) == (2, 50.0)
     assert (summary["qa_avg_reverts_edits"], summary["qa_avg_confidence"]) == (1.0, 2.0)
@@ -130,3 +135,16 @@ def test_a_group_has_its_own_values(make_example, make_run, text, wanted_text):
     )
     values = {label: float(run.values(rows)[INDEX["exact_match"]]) for label, rows in run.members().items()}
     assert values == {"y": 0.0, "x": 100.0}
+
+
+def test_a_prediction_is_shown_with_the_example_that_it_is_of(make_example, make_run, text, wanted_text):
+    run = make_run(make_example("a", wanted_text), make_example("b", text, wanted_text, text), make_example("c", text))
+    assert [run.examples.owner(index).name for index in range(5)] == ["a", "b", "b", "b", "c"]
+    assert [(example.name, example.line, example.first, example.count) for example in run.examples] == [
+        ("a", 1, 0, 1), ("b", 2, 1, 3), ("c", 3, 4, 1),
+    ]  # fmt: skip
+    assert [example.name for example in run.examples[1:]] == ["b", "c"]
+    assert run.examples[-1] == run.examples[2]
+    assert len({example.expected for example in run.examples}) == 1
+    with pytest.raises(IndexError):
+        run.examples[3]
