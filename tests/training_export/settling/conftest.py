@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -10,12 +12,18 @@ from random import Random
 
 import pytest
 
-from capture.inputs import Span
+from capture.inputs import PredictionInputs, Span
+from daemon.engine.client import EngineClient
+from daemon.engine.messages import EngineAnswer, ModelSettings
+from daemon.registry import EMBEDDED_PATH
 from training_export.example import Example
+from training_export.patches import patched_excerpt
 from training_export.settling.bands import SettleClass
-from training_export.student.corpus import SourceFile, corpus_names
-from training_export.student.moments import Case, parse_file
-from training_export.student.synthesis import Synthesiser, defeats_plain_rule
+from training_export.student.sources.source_file import SourceFile
+from training_export.student.synthesis.asked import asked_by_rule
+from training_export.student.synthesis.making import names_of
+from training_export.student.synthesis.moment import Moment, Place, Step, Task
+from training_export.student.synthesis.synthesiser import Settings, Tally, synthesised
 
 SESSIONS = Path(__file__).parents[3] / "bench" / "sessions"
 
@@ -62,6 +70,33 @@ UNKNOWN_APIS = (
 
 
 @dataclass(frozen=True)
+class Case:
+    """A moment, and the text of its excerpt once what comes next is done."""
+
+    inputs: PredictionInputs
+    expected: str
+
+    @property
+    def current(self) -> str:
+        return self.inputs.cursor_excerpt
+
+    @property
+    def whole(self) -> Span:
+        return Span(0, len(self.inputs.excerpt_bytes))
+
+    @property
+    def rule_is_right(self) -> bool:
+        return asked_by_rule(self.inputs, self.whole) == self.expected
+
+    def after(self, answer: EngineAnswer) -> str:
+        """The excerpt with the answer applied."""
+        if answer.new_region_text is None:
+            return self.current
+        text, new = self.inputs.excerpt_bytes, answer.new_region_text.encode()
+        return (text[: answer.region_start_bytes] + new + text[answer.region_end_bytes :]).decode()
+
+
+@dataclass(frozen=True)
 class Planted:
     """A moment, what kind it is, and where it comes from."""
 
@@ -75,69 +110,68 @@ class Planted:
 
 def settled_example(case: Case, name: str = "", region: Span | None = None) -> Example:
     """The moment as an example whose whole text (or ``region``) settled as what was expected."""
-    inputs = case.inputs()
-    text = inputs.excerpt_bytes
-    region = region or Span(0, len(text))
+    text = case.inputs.excerpt_bytes
+    region = region or case.whole
     tail = len(text) - region.end
     settled = case.expected.encode()
-    at = inputs.cursor_offset_in_excerpt
+    at = case.inputs.cursor_offset_in_excerpt
     marked = (text[:at] + b"<|user_cursor|>" + text[at:]).decode()
     return Example.new(
         name=name,
-        cursor_path=inputs.cursor_path,
+        cursor_path=case.inputs.cursor_path,
         cursor_position=marked,
-        prompt_inputs=inputs.to_json(),
+        prompt_inputs=case.inputs.to_json(),
         foretype={"region": region.to_json(), "settled": settled[region.start : len(settled) - tail].decode()},
     )
 
 
 def _files() -> list[SourceFile]:
     tables = [tomllib.loads(path.read_text()) for path in sorted(SESSIONS.glob("python_*.toml"))]
-    return [SourceFile("sessions", table["path"], table["text"]) for table in tables]
+    return [SourceFile("python", "sessions", table["path"], table["text"]) for table in tables]
 
 
 class Planting:
     """Makes planted moments, always the same from the same seed."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.files = _files()
-        self.names = corpus_names(self.files)
-        self.parsed = [parsed for file in self.files if (parsed := parse_file(file)) is not None]
-        self.synthesiser = Synthesiser(self.random, self.names)
+        self.names, _ = names_of([file.text for file in self.files])
 
     def cases(self, tasks, count):
-        """Different moments of the tasks in turn."""
-        found: dict[str, Case] = {}
-        turn = 0
-        while len(found) < count:
-            case = self.synthesiser.case(self.random.choice(self.parsed), tasks[turn % len(tasks)])
-            turn += 1
-            if case is not None:
-                found.setdefault(case.current, case)
-        return list(found.values())
+        """Different moments of the tasks, by name of the task."""
+        settings = Settings(count, self.seed, dict.fromkeys(tasks, 1.0), {"python": 1.0})
+        found = []
+        for line in synthesised(self.files, settings, Tally()):
+            example = Example.from_line(line.decode())
+            inputs = example.prompt_inputs
+            expected = patched_excerpt(inputs, example.expected_patches[0])
+            found.append((example.value["foretype"]["synthesis"]["task"], Case(inputs, expected)))
+        return found
 
     def obvious(self, count):
         """What was changed once changes everywhere: nothing else could be meant."""
-        followed = [case for case in self.cases(("rename", "repeat"), 3 * count) if not defeats_plain_rule(case)]
-        return [Planted(SettleClass.OBVIOUS, case.task, case) for case in followed[:count]]
+        cases = self.cases((Task.RENAME, Task.REPEAT), 4 * count)
+        return [Planted(SettleClass.OBVIOUS, task, case) for task, case in cases if case.rule_is_right][:count]
 
     def noise(self, count):
         """The lines around the cursor became others, out of another file."""
         planted = []
-        for case in self.cases(("rename", "repeat", "finish_line", "quiet_single", "quiet_typed"), 2 * count):
+        for task, case in self.cases((Task.RENAME, Task.REPEAT, Task.FINISH_LINE, Task.QUIET), 2 * count):
             lines, others = case.current.split("\n"), self.random.choice(self.files).text.split("\n")
-            height, first = self.random.randint(4, 8), max(0, case.cursor[0] - self.random.randint(0, 3))
+            cursor_row = case.inputs.excerpt_bytes.count(b"\n", 0, case.inputs.cursor_offset_in_excerpt)
+            height, first = self.random.randint(4, 8), max(0, cursor_row - self.random.randint(0, 3))
             start = self.random.randrange(len(others) - height)
             rewritten = "\n".join([*lines[:first], *others[start : start + height], *lines[first + height :]])
             if rewritten != case.current:
-                planted.append(Planted(SettleClass.NOISE, case.task, replace(case, expected=rewritten)))
+                planted.append(Planted(SettleClass.NOISE, task, replace(case, expected=rewritten)))
         return planted[:count]
 
     def learnable(self, count):
         """What was changed once changes everywhere, and a name elsewhere changes that nothing foretells."""
         planted = []
-        for case in (planted.case for planted in self.obvious(2 * count)):
+        for of, case in ((planted.origin, planted.case) for planted in self.obvious(2 * count)):
             settled, now = case.expected.split("\n"), case.current.split("\n")
             rows = [row for row, line in enumerate(settled) if line == now[row] and re.search(r"[A-Za-z_]\w{3,}", line)]
             if not rows:
@@ -147,9 +181,7 @@ class Planting:
             settled[row] = settled[row].replace(word, self.random.choice(self.names), 1)
             expected = "\n".join(settled)
             if expected != case.expected:
-                planted.append(
-                    Planted(SettleClass.LEARNABLE, f"{case.task} and more", replace(case, expected=expected))
-                )
+                planted.append(Planted(SettleClass.LEARNABLE, f"{of} and more", replace(case, expected=expected)))
         return planted[:count]
 
 
@@ -165,7 +197,25 @@ def _migration(frame, first, *others) -> Case:
     row = next(row for row, line in enumerate(now.split("\n")) if first[1] in line)
     typed = first[1].partition("(")[0]
     column = now.split("\n")[row].index(typed) + len(typed)
-    return Case("migration", "app/main.py", (before, now), (row, column), settled)
+    path = "app/main.py"
+    step = Step(path, now, Place(row, column))
+    moment = Moment(Task.REPEAT, "migration", "python", "app", path, {path: before}, (step,), settled)
+    return Case(moment.inputs(), settled)
+
+
+async def _known(planted: list[Planted]) -> list[Planted]:
+    engine = EngineClient(ModelSettings(str(EMBEDDED_PATH), threads=1), log=logging.getLogger("engine"))
+    try:
+        answers = [await engine.predict(one.case.inputs, deadline_seconds=60) for one in planted]
+    finally:
+        await engine.close()
+    return [one for one, answer in zip(planted, answers, strict=True) if one.case.after(answer) == one.case.expected]
+
+
+@pytest.fixture(scope="session")
+def known_to_student():
+    """Those whose most probable prediction is what came next: obvious is what this student knows."""
+    return lambda planted: asyncio.run(_known(planted))
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import Counter
 
 import pytest
 
-from daemon.engine.client import EngineClient
 from daemon.engine.messages import ModelSettings
 from daemon.registry import EMBEDDED_PATH
 from training_export.patches import patched_excerpt
@@ -17,20 +14,9 @@ from training_export.settling.samples import Drawing, Drawn, NotDrawn
 from training_export.settling.sources import StudentSource
 from training_export.settling.student import opened_student
 from training_export.stages.settle import Settle
-from training_export.student.evaluate import text_after
 
 SEED, OF_EACH_KIND, SAMPLES = 12, 16, 50
 MODEL = ModelSettings(str(EMBEDDED_PATH), threads=1)
-
-
-async def predicted_right(cases):
-    """Those whose most probable prediction is what came next."""
-    engine = EngineClient(MODEL, log=logging.getLogger("engine"))
-    try:
-        answers = [await engine.predict(case.inputs(), deadline_seconds=60) for case in cases]
-    finally:
-        await engine.close()
-    return [case for case, answer in zip(cases, answers, strict=True) if text_after(case, answer) == case.expected]
 
 
 def source(samples=SAMPLES, **drawing):
@@ -38,13 +24,10 @@ def source(samples=SAMPLES, **drawing):
 
 
 @pytest.fixture(scope="module")
-def judged(planting, apis):
+def judged(planting, apis, known_to_student):
     """Every planted moment with what settle found of it."""
     plants = planting(SEED)
-    candidates = plants.obvious(3 * OF_EACH_KIND)
-    # Obvious is what this student knows, so it is asked once, plainly, what it would predict.
-    known = set(asyncio.run(predicted_right([planted.case for planted in candidates])))
-    obvious = [planted for planted in candidates if planted.case in known][:OF_EACH_KIND]
+    obvious = known_to_student(plants.obvious(3 * OF_EACH_KIND))[:OF_EACH_KIND]
     everything = [*obvious, *plants.noise(OF_EACH_KIND), *plants.learnable(OF_EACH_KIND), *apis]
     with Settle(source()).opened() as work:
         return [(planted, work(planted.example())) for planted in everything]
@@ -69,7 +52,7 @@ def test_every_target_is_nearer_to_what_settled_than_nothing_and_is_not_that_its
     targets = 0
     for planted, findings in judged:
         for patch in findings.fields.get("expected_patches", ()):
-            after = patched_excerpt(planted.case.inputs(), patch)
+            after = patched_excerpt(planted.case.inputs, patch)
             assert after not in (planted.case.current, planted.case.expected)
             assert 0 < findings.ours["settle"]["target_distance"] < 1
             targets += 1
@@ -98,6 +81,7 @@ def test_samples_that_take_too_long_are_tried_another_time(apis):
 def test_text_with_control_tokens_of_the_model_cannot_be_sampled(apis):
     one = apis[0].example()
     inputs = {**one.value["prompt_inputs"], "cursor_excerpt": "x = '<|region|>'\n" * 3, "cursor_offset_in_excerpt": 0}
+    inputs["syntax_ranges"] = []
     ranges = {name: {"start": 0, "end": 51} for name in inputs["excerpt_ranges"]}
     refused = one.with_fields(prompt_inputs={**inputs, "excerpt_ranges": ranges})
     with opened_student(MODEL, Drawing(), 5, seed=0) as student:
