@@ -8,7 +8,7 @@ same map in Hugging Face ``datasets``, once with a trivial field and once with o
 Rates are between two sizes (the further examples by the further seconds), so that starting up does not count; at the
 smallest size it does. Growth is what a further example takes at the next size as against before, memory what the
 largest size had at once as against the one before: 1 is linear time and flat memory. `dedup` and `split` keep a
-signature of 512 bytes for each example, `eval` its scores, `sample` and `census` some bytes.
+signature of 512 bytes for each example, `eval` a row of numbers for each prediction, `sample` and `census` some bytes.
 
 ``--out FILE`` keeps each result as a line there, and does not measure again what stands there of the same commit.
 Prints a table for people and ends with one JSON line.
