@@ -7,12 +7,10 @@ moment: leaving a pool by an exception ends its threads and processes at once. K
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
@@ -20,6 +18,7 @@ from typing import Final
 from training_export.errors import StageBroken
 from training_export.running import process_worker
 from training_export.running.process_worker import Job
+from training_export.running.processes import core_count, worker_processes
 from training_export.running.work import Chunk, ChunkDone, Keep, Worker
 from training_export.stage import Concurrency, Stage, Work
 
@@ -36,7 +35,7 @@ def worker_count(stage: Stage, asked: int) -> int:
         return asked
     if stage.concurrency is Concurrency.THREADS:
         return THREADS
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return core_count()
 
 
 @contextmanager
@@ -111,31 +110,19 @@ def _work(job: Job, find: Work, waiting: _Tasks, keep: Keep) -> None:
 
 @contextmanager
 def _processes(job: Job, workers: int, keep: Keep) -> Iterator[Submit]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([process_worker.__name__])
-    stop_reader, stop_writer = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(workers, context, process_worker.begin, (job, stop_reader))
+    arguments, preload = (job,), process_worker.__name__
+    with worker_processes(workers, process_worker.begin, arguments, preload=preload) as executor:
 
-    def submit(chunk: Chunk) -> Future[ChunkDone]:
-        promise: Future[ChunkDone] = Future()
-        try:
-            found = executor.submit(process_worker.work, chunk)
-        except BrokenProcessPool as error:
-            raise StageBroken(_killed(chunk)) from error
-        found.add_done_callback(lambda found: _hand_on(found, promise, chunk, keep))
-        return promise
+        def submit(chunk: Chunk) -> Future[ChunkDone]:
+            promise: Future[ChunkDone] = Future()
+            try:
+                found = executor.submit(process_worker.work, chunk)
+            except BrokenProcessPool as error:
+                raise StageBroken(_killed(chunk)) from error
+            found.add_done_callback(lambda found: _hand_on(found, promise, chunk, keep))
+            return promise
 
-    try:
         yield submit
-    except BaseException:
-        stop_writer.close()  # the workers end by themselves: also if this process is killed
-        executor.shutdown(cancel_futures=True)
-        raise
-    else:
-        executor.shutdown()
-        stop_writer.close()
-    finally:
-        stop_reader.close()
 
 
 def _hand_on(

@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
@@ -24,6 +24,7 @@ from daemon.engine.errors import EngineError
 from daemon.errors import ForetypeError
 from training_export.errors import RunInterrupted, StageBroken
 from training_export.example import Example
+from training_export.running.processes import end_when_told
 from training_export.running.results import Reader
 from training_export.running.work import Chunk, ChunkDone, Keep, Worker
 from training_export.stage import Findings, Stage, Work
@@ -132,10 +133,9 @@ _process: _Process | None = None
 def begin(job: Job, stop: Connection) -> None:
     """Called once in each process of a pool; ``stop`` closes when it is to end."""
     global _process  # noqa: PLW0603 (a pool gives its initializer and its functions nothing else in common)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first of them decides
     signal.signal(signal.SIGTERM, _stop)
     _process = _Process(job)
-    threading.Thread(target=_end_when_told, args=(stop,), name="waits for the end", daemon=True).start()
+    end_when_told(stop, _end_soon)
 
 
 def work(chunk: Chunk) -> ChunkDone | Broken:
@@ -178,9 +178,7 @@ def _end(process: _Process) -> None:
         os._exit(1)
 
 
-def _end_when_told(stop: Connection) -> None:
-    with suppress(EOFError, OSError):
-        stop.recv()
+def _end_soon() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(CLOSING_SECONDS)
     os._exit(1)

@@ -6,22 +6,18 @@ on who is fast. A file's moments stand together. Knows nothing of where files co
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
-import signal
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Final
 
 from training_export.errors import StageBroken
+from training_export.running.processes import core_count, end_when_told, worker_processes
 from training_export.student.sources.source_file import SourceFile
 from training_export.student.synthesis.making import Job, JobDone, Made, Names, names_of, work
 from training_export.student.synthesis.mixture import LANGUAGE_WEIGHTS, TASK_WEIGHTS, family_of
@@ -130,7 +126,7 @@ def synthesised(files: Sequence[SourceFile], settings: Settings, tally: Tally) -
 
 def worker_count(asked: int) -> int:
     """How many work side by side; 0 asks for as many as there are processors for us."""
-    return asked or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return asked or core_count()
 
 
 def quotas_of(files: Sequence[SourceFile], settings: Settings) -> dict[tuple[str, Task], int]:
@@ -265,44 +261,24 @@ def _workers(count: int, names: Names) -> Iterator[Run]:
     if count <= 1:
         yield lambda jobs: (work(job, names) for job in jobs)
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    stop_reader, stop_writer = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(count, context, _begin, (names, stop_reader))
+    with worker_processes(count, _begin, (names,), preload=__name__) as executor:
 
-    def run(jobs: Sequence[Job]) -> Iterator[JobDone]:
-        try:
-            yield from executor.map(_work, jobs)
-        except BrokenProcessPool as error:
-            raise StageBroken(
-                "a process that makes moments was killed, perhaps for lack of memory; run it with fewer --workers"
-            ) from error
+        def run(jobs: Sequence[Job]) -> Iterator[JobDone]:
+            try:
+                yield from executor.map(_work, jobs)
+            except BrokenProcessPool as error:
+                raise StageBroken(
+                    "a process that makes moments was killed, perhaps for lack of memory; run it with fewer --workers"
+                ) from error
 
-    try:
         yield run
-    except BaseException:
-        stop_writer.close()  # the workers end by themselves: also if this process is killed
-        executor.shutdown(cancel_futures=True)
-        raise
-    else:
-        executor.shutdown()
-        stop_writer.close()
-    finally:
-        stop_reader.close()
 
 
 def _begin(names: Names, stop: Connection) -> None:
-    """Called once in each process of the pool; ``stop`` closes when it is to end."""
+    """Called once in each process."""
     global _names  # noqa: PLW0603 (a pool gives its initializer and its functions nothing else in common)
     _names = names
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first of them decides
-    threading.Thread(target=_end_when_told, args=(stop,), name="waits for the end", daemon=True).start()
-
-
-def _end_when_told(stop: Connection) -> None:
-    with suppress(EOFError, OSError):
-        stop.recv()
-    os._exit(1)
+    end_when_told(stop)
 
 
 def _work(job: Job) -> JobDone:

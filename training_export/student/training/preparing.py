@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -25,6 +24,7 @@ from tokenizers import Tokenizer
 from daemon.prompts.registry import FORMATS
 from training_export.errors import StageBroken, TrainingRefused
 from training_export.example_format.files import STANDARD_INPUT, Loaded, Raw, Rejected
+from training_export.running.processes import core_count, end_when_told, worker_processes
 from training_export.running.progress import ProgressLine
 from training_export.running.sources import Sources, opened, read
 from training_export.student.tokenizer import train_tokenizer
@@ -74,7 +74,7 @@ def prepare(sources: Sequence[str], encoding: Encoding, folder: Path, *, workers
         raise TrainingRefused("a training reads its examples again when it is resumed: give files, not -")
     with writing(folder), ArrayWriter(folder, encoding.key(inputs)) as writer:
         if not writer.is_finished:
-            _fill(writer, inputs, encoding, workers or _cores())
+            _fill(writer, inputs, encoding, workers or core_count())
         if not len(writer):
             raise TrainingRefused(f"no example of {', '.join(sources)} can be learnt from ({told(writer.left_out)})")
     return ArraySet(folder)
@@ -153,31 +153,28 @@ def _encoded(lines: Iterator[Raw | Rejected], encoding: Encoding, workers: int) 
         encoder = encoding.encoder()
         yield from (_outcomes(encoder, chunk) for chunk in chunks)
         return
-    context = multiprocessing.get_context("forkserver")
-    executor = ProcessPoolExecutor(workers, context, _begin, (encoding,))
     flight: deque[Future[list[Outcome]]] = deque()
-    try:
-        for chunk in chunks:
-            flight.append(executor.submit(_work, chunk))
-            if len(flight) >= workers * CHUNKS_PER_WORKER:
+    with worker_processes(workers, _begin, (encoding,), preload=__name__) as executor:
+        try:
+            for chunk in chunks:
+                flight.append(executor.submit(_work, chunk))
+                if len(flight) >= workers * CHUNKS_PER_WORKER:
+                    yield flight.popleft().result()
+            while flight:
                 yield flight.popleft().result()
-        while flight:
-            yield flight.popleft().result()
-    except BrokenProcessPool as error:
-        raise StageBroken(
-            "a process that makes tokens was killed, perhaps for lack of memory; what was finished is kept: "
-            "run the same command again, with --workers 1 if it was memory"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
+        except BrokenProcessPool as error:
+            raise StageBroken(
+                "a process that makes tokens was killed, perhaps for lack of memory; what was finished is kept: "
+                "run the same command again, with --workers 1 if it was memory"
+            ) from error
 
 
 _encoder: Encoder | None = None
 
 
-def _begin(encoding: Encoding) -> None:
+def _begin(encoding: Encoding, stop: Connection) -> None:
     global _encoder  # noqa: PLW0603 (a pool gives its initializer and its functions nothing else in common)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first of them decides
+    end_when_told(stop)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _encoder = encoding.encoder()
 
@@ -191,10 +188,6 @@ def _work(chunk: list[Raw | Rejected]) -> list[Outcome]:
 def _outcomes(encoder: Encoder, chunk: list[Raw | Rejected]) -> list[Outcome]:
     found = (line if isinstance(line, Rejected) else read(line) for line in chunk)
     return [encoder.encode(one.example) if isinstance(one, Loaded) else LeftOut(NO_EXAMPLE) for one in found]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _identity(name: str) -> list[object]:
