@@ -1,4 +1,4 @@
-"""``foretype lsp``: the process an editor starts, which only carries bytes between the editor and the hub.
+"""``foretype lsp`` and ``foretype acp``: the process an editor starts, which carries bytes between it and the hub.
 
 It connects to the hub's unix socket, starts the hub when there is none, agrees on the version, and then
 copies bytes both ways until one side ends; the session's exit code becomes its own. It never looks into the
@@ -27,9 +27,13 @@ HUB_START_SECONDS = 60.0  # a cold disk and a busy machine; the usual start take
 EXIT_CODE_SECONDS = 5.0
 HUB_LOST_EXIT_CODE = 70  # EX_SOFTWARE: the hub went away without saying how the session ended
 
-USAGE = """usage: foretype lsp [--stdio] [--standalone]
+LANGUAGES = {
+    handshake.PURPOSE_LSP: "LSP",
+    handshake.PURPOSE_ACP: "next edits of the Agent Client Protocol (nes/*, one JSON value a line)",
+}
+USAGE = """usage: foretype {purpose} [--stdio] [--standalone]
 
-Speak LSP on standard input and output, for an editor.
+Speak {language} on standard input and output, for an editor.
 
   --stdio       accepted and ignored: there is no other way
   --standalone  run one session in this process instead of using the shared hub
@@ -46,11 +50,11 @@ class Attached(NamedTuple):
     hub_pid: int
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, purpose: str = handshake.PURPOSE_LSP) -> int:
     """Run the bridge; returns the exit code of the session, or 1 when there could be none."""
     words = sys.argv[1:] if arguments is None else arguments
     if "--help" in words or "-h" in words:
-        sys.stdout.write(USAGE)
+        sys.stdout.write(USAGE.format(purpose=purpose, language=LANGUAGES[purpose]))
         return 0
     if "--version" in words:
         sys.stdout.write(f"foretype {handshake.VERSION}\n")
@@ -65,8 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         if "--standalone" in words or not hasattr(socket, "AF_UNIX"):
             from daemon.standalone import run_standalone  # noqa: PLC0415 (brings asyncio and the whole daemon)
 
-            return run_standalone()
-        attached = attach_or_start()
+            return run_standalone(purpose)
+        attached = attach_or_start(purpose)
     except ForetypeError as error:
         _say(str(error))
         return error.exit_code
@@ -77,32 +81,32 @@ def main(arguments: list[str] | None = None) -> int:
     os._exit(code)
 
 
-def attach_or_start() -> Attached:
+def attach_or_start(purpose: str) -> Attached:
     """Attach to the hub, starting it under the start lock when none answers; raises ForetypeError."""
     import fcntl  # noqa: PLC0415 (does not exist where there are no unix sockets, and --standalone works there)
 
     paths.make_runtime_directory()
-    attached = attach(paths.socket_path())
+    attached = attach(paths.socket_path(), purpose)
     if attached is not None:
         return attached
     with open(paths.start_lock_path(), "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        attached = attach(paths.socket_path())  # somebody else may have started it while we waited
+        attached = attach(paths.socket_path(), purpose)  # somebody else may have started it while we waited
         if attached is not None:
             return attached
         start_hub()
-        attached = attach(paths.socket_path())
+        attached = attach(paths.socket_path(), purpose)
     if attached is None:
         raise HubUnreachable(f"the hub started but does not answer; its log is {paths.hub_log_path()}")
     return attached
 
 
-def attach(path: str) -> Attached | None:
+def attach(path: str, purpose: str) -> Attached | None:
     """A new session in the hub at ``path``, or None when no hub answers there; raises HubRefused."""
     connection = connect(path)
     if connection is None:
         return None
-    welcome = greet(connection, handshake.hello_line(handshake.PURPOSE_LSP))
+    welcome = greet(connection, handshake.hello_line(purpose))
     if welcome is None:
         connection.close()
         return None

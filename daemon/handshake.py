@@ -1,8 +1,8 @@
-"""The first line each side says on the hub's socket, before any LSP byte.
+"""The first line each side says on the hub's socket, before any byte of the editor's.
 
 A client opens with ``foretype/1 <its version> <purpose> [argument]``; the hub answers ``foretype/1 <its
-version> <pid> ok <detail>`` or ``... refused <reason>``. What follows depends on the purpose: LSP bytes, one
-exit code, or one JSON request and its reply. Kept free of every import that the bridge would have to wait
+version> <pid> ok <detail>`` or ``... refused <reason>``. What follows depends on the purpose: a session's bytes,
+one exit code, or one JSON request and its reply. Kept free of every import that the bridge would have to wait
 for. Knows nothing of sockets.
 """
 
@@ -15,9 +15,10 @@ PROTOCOL = "foretype/1"
 LINE_LIMIT_BYTES = 1024
 
 PURPOSE_LSP = "lsp"  # the connection becomes a session; the answer's detail is the session's id
+PURPOSE_ACP = "acp"  # the same, in the Agent Client Protocol
 PURPOSE_EXIT_CODE = "exit-code"  # argument: a session's id; its exit code is sent once the session is over
 PURPOSE_CONTROL = "control"  # one JSON request per line, one JSON reply per line; any version may ask
-PURPOSES = (PURPOSE_LSP, PURPOSE_EXIT_CODE, PURPOSE_CONTROL)
+PURPOSES = (PURPOSE_LSP, PURPOSE_ACP, PURPOSE_EXIT_CODE, PURPOSE_CONTROL)
 
 
 class HandshakeError(ValueError):

@@ -13,16 +13,18 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import logs, paths
+from daemon import handshake, logs, paths
 from daemon.errors import ForetypeError, HubUnreachable
 from daemon.ownership import refuse_clash
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from daemon.hub_server import Serve
     from daemon.settings_store import SettingsStore
 
 log = logging.getLogger("daemon.hub")  # not __name__: this module runs as __main__
@@ -74,10 +76,12 @@ def _run(report: int | None) -> None:
 async def _serve_until_stopped(listener: socket.socket, report: int | None, settings: SettingsStore) -> None:
     from daemon.assembly import build_parts  # noqa: PLC0415 (after the clash is ruled out)
     from daemon.hub_server import Hub  # noqa: PLC0415
+    from daemon.lsp.acp import ACP  # noqa: PLC0415
     from daemon.lsp.session import serve  # noqa: PLC0415
 
+    serving: dict[str, Serve] = {handshake.PURPOSE_LSP: serve, handshake.PURPOSE_ACP: partial(serve, dialect=ACP)}
     retiring = asyncio.create_task(asyncio.to_thread(retire_others))
-    await Hub(build_parts(settings), serve).run(listener, lambda: _say(report, "ready"))
+    await Hub(build_parts(settings), serving).run(listener, lambda: _say(report, "ready"))
     await retiring
 
 

@@ -65,9 +65,10 @@ class Window:
 class Hub:
     """Serves connections until it is time to leave. One per process."""
 
-    def __init__(self, parts: Parts, serve: Serve) -> None:
+    def __init__(self, parts: Parts, serving: Mapping[str, Serve]) -> None:
+        """``serving`` says by purpose what serves an editor's session."""
         self._parts = parts
-        self._serve = serve
+        self._serving = serving
         self._recordings = parts.services.recordings
         self._state = HubState.SERVING
         self._windows: dict[str, Window] = {}
@@ -79,7 +80,7 @@ class Hub:
         self._stopped = asyncio.Event()
         self._start_lock: BinaryIO | None = None
         self._purposes: Mapping[str, Callable[..., Awaitable[None]]] = {
-            handshake.PURPOSE_LSP: self._lsp,
+            **dict.fromkeys(serving, self._session),
             handshake.PURPOSE_EXIT_CODE: self._exit_code,
             handshake.PURPOSE_CONTROL: self._control,
         }
@@ -175,7 +176,9 @@ class Hub:
         finally:
             writer.close()
 
-    async def _lsp(self, hello: handshake.Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _session(
+        self, hello: handshake.Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if hello.version != handshake.VERSION:
             reason = f"it speaks for version {handshake.VERSION}, the bridge for {hello.version}"
             writer.write(handshake.welcome_line(os.getpid(), reason, accepted=False))
@@ -186,7 +189,7 @@ class Hub:
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._exit_codes[name] = ended
         # A task of its own, so that ending the hub can cancel the session and still deliver its exit code.
-        task = asyncio.ensure_future(self._serve(reader, writer, self._parts.services))
+        task = asyncio.ensure_future(self._serving[hello.purpose](reader, writer, self._parts.services))
         self._windows[name] = Window(task, time.monotonic())
         self._watch_idleness()
         try:

@@ -1,4 +1,4 @@
-"""``foretype lsp`` as ``--help`` shows it; the call itself never gets here (see ``daemon.main``)."""
+"""``foretype lsp`` as ``--help`` lists it; the call itself never gets here (see ``daemon.main``)."""
 
 from __future__ import annotations
 

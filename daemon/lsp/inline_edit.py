@@ -16,7 +16,9 @@ from daemon.lsp.params import optional_version, require_position, require_uri
 from daemon.lsp.wire import range_json
 
 if TYPE_CHECKING:
+    from capture.editing.positions import Position
     from daemon.lsp.session import Session
+    from daemon.prediction import Prediction
 
 SURFACE = "inline edit"
 
@@ -30,17 +32,9 @@ async def suggest(session: Session, params: Any) -> dict[str, Any]:
     )
     session.announcer.hear_copilot()
     take_attached(session, uri, params)
-    session.recorded.cursor(uri, version, position)
-    found = await session.predictor.predict(uri, version, position)
-    document = session.documents.find(uri)
-    if found is not None and document is not None and session.offers.was_rejected(found, document):
-        session.predictor.explain(REJECTED_HERE, uri)
-        found = None
-    if found is None or document is None:
-        session.offers.nothing(uri, SURFACE, version)
+    prediction = await predicted(session, uri, version, position, SURFACE)
+    if prediction is None:
         return {"edits": []}
-    prediction = session.offers.offer(found, document, SURFACE)
-    session.predictor.given(found)
     return {
         "edits": [
             {
@@ -52,3 +46,21 @@ async def suggest(session: Session, params: Any) -> dict[str, Any]:
             for edit in prediction.edits
         ]
     }
+
+
+async def predicted(
+    session: Session, uri: str, version: int | None, position: Position, surface: str
+) -> Prediction | None:
+    """The next edit for an editor that draws it as one, offered on ``surface``; None where there is none to show."""
+    session.recorded.cursor(uri, version, position)
+    found = await session.predictor.predict(uri, version, position)
+    document = session.documents.find(uri)
+    if found is not None and document is not None and session.offers.was_rejected(found, document):
+        session.predictor.explain(REJECTED_HERE, uri)
+        found = None
+    if found is None or document is None:
+        session.offers.nothing(uri, surface, version)
+        return None
+    prediction = session.offers.offer(found, document, surface)
+    session.predictor.given(found)
+    return prediction

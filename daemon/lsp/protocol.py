@@ -1,7 +1,7 @@
 """JSON-RPC of one connection: pygls's dispatch with a lenient layer around it.
 
 pygls keeps the table of requests in flight, runs the handlers as tasks, cancels them and matches the
-answers to our own requests. What it does around that is replaced: its reader (see ``framing``), its writer
+answers to our own requests. What it does around that is replaced: its reader (see ``dialect``), its writer
 (``outgoing``), and its typed parameters. Typed parameters drop the fields Copilot's dialect adds to
 standard methods, leave a request without any answer when one field is malformed, and turn errors into
 pop-ups; here every handler gets the raw JSON value and checks what it needs (``params``). lsprotocol's
@@ -32,7 +32,7 @@ from pygls.exceptions import (
 from pygls.protocol import JsonRPCProtocol
 from pygls.server import JsonRPCServer
 
-from daemon.lsp.framing import BadFrame, decode_body, encode_message
+from daemon.lsp.framing import BadFrame, decode_body
 from daemon.lsp.params import member
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from cattrs import Converter
 
+    from daemon.lsp.dialect import Dialect
     from daemon.lsp.outgoing import Outgoing
 
     RequestHandler = Callable[[Any], Awaitable[Any]]
@@ -59,11 +60,12 @@ class Lifecycle(Enum):
 
 
 class LenientProtocol(JsonRPCProtocol):
-    """One connection's dispatch. ``requests`` and ``notifications`` are the router's tables, bound."""
+    """One connection's dispatch. ``requests`` and ``notifications`` are the dialect's tables, bound."""
 
     def __init__(
         self,
         outgoing: Outgoing,
+        dialect: Dialect,
         requests: Mapping[str, RequestHandler],
         notifications: Mapping[str, NotificationHandler],
     ) -> None:
@@ -73,6 +75,7 @@ class LenientProtocol(JsonRPCProtocol):
         self._in_flight: dict[Any, Any] = self._request_futures
         self.lifecycle = Lifecycle.CREATED
         self._outgoing = outgoing
+        self._dialect = dialect
         self._requests = requests
         self._notifications = notifications
 
@@ -151,8 +154,8 @@ class LenientProtocol(JsonRPCProtocol):
         return handler
 
     def _handle_notification(self, method_name: str, params: Any) -> None:
-        if method_name == "$/cancelRequest":
-            target = params.get("id") if isinstance(params, dict) else None
+        if method_name == self._dialect.cancel_method:
+            target = params.get(self._dialect.cancel_id) if isinstance(params, dict) else None
             if isinstance(target, (int, str)):
                 self._cancel(target)
             return
@@ -204,7 +207,7 @@ class LenientProtocol(JsonRPCProtocol):
             self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "error": refusal})
 
     def _send_data(self, data: dict[str, Any]) -> None:
-        self._outgoing.send(encode_message(data, self._converter.unstructure))
+        self._outgoing.send(self._dialect.encode(data, self._converter.unstructure))
 
     def notify(self, method: str, params: Any = None) -> None:
         """Send a notification; ``params`` is JSON or an lsprotocol value."""

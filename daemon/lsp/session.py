@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 from daemon.lsp.capturing import Capturing
 from daemon.lsp.client_traits import ClientTraits
 from daemon.lsp.diagnostics import DiagnosticsStore
+from daemon.lsp.dialect import LSP, Dialect
 from daemon.lsp.documents import Documents
 from daemon.lsp.editor_process import wait_for_death
-from daemon.lsp.framing import FrameParser
 from daemon.lsp.offers import Offers
 from daemon.lsp.outgoing import Outgoing
 from daemon.lsp.predicting import Predictor
 from daemon.lsp.protocol import LenientProtocol, Lifecycle
 from daemon.lsp.recorded_window import RecordedWindow
-from daemon.lsp.router import NOTIFICATIONS, REQUESTS
 from daemon.lsp.status_notifications import Announcer
 from daemon.lsp.surroundings import Surroundings
 
@@ -42,8 +41,10 @@ EXIT_AFTER_SHUTDOWN, EXIT_WITHOUT_SHUTDOWN = 0, 1  # what the specification asks
 class Session:
     """Owns everything of one editor window; the surfaces work on it."""
 
-    def __init__(self, services: Services, outgoing: Outgoing) -> None:
+    def __init__(self, services: Services, outgoing: Outgoing, dialect: Dialect = LSP) -> None:
         self.id = secrets.token_hex(4)
+        self.nes_id = ""  # ACP's session of next edits, empty while there is none
+        self._dialect = dialect
         self._services = services
         self._ended = asyncio.Event()
         self._guard: asyncio.Task[None] | None = None
@@ -51,8 +52,9 @@ class Session:
         self.folders: tuple[str, ...] = ()
         self.protocol = LenientProtocol(
             outgoing,
-            {method: partial(handler, self) for method, handler in REQUESTS.items()},
-            {method: partial(handler, self) for method, handler in NOTIFICATIONS.items()},
+            dialect,
+            {method: partial(handler, self) for method, handler in dialect.requests.items()},
+            {method: partial(handler, self) for method, handler in dialect.notifications.items()},
         )
         self.announcer = Announcer(self.protocol)
         self.capturing = Capturing(services, lambda: self.documents, lambda: self.settings, self._stored)
@@ -126,7 +128,7 @@ class Session:
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
         """Dispatch what arrives until the peer closes its side."""
-        frames = FrameParser()
+        frames = self._dialect.parser()
         while data := await _read(reader):
             for frame in frames.feed(data):
                 self.protocol.receive(frame)
@@ -168,13 +170,15 @@ class Session:
         self.recorded.accepted(prediction)
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: Services) -> int:
-    """Serve one editor window; returns the exit code of its server: 0 after ``shutdown``, else 1.
+async def serve(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: Services, dialect: Dialect = LSP
+) -> int:
+    """Serve one editor window; returns the exit code of its server: 0 where it ended as its dialect has it, else 1.
 
     Cancelling ends the session. The caller closes ``writer``.
     """
     outgoing = Outgoing(writer)
-    session = Session(services, outgoing)
+    session = Session(services, outgoing, dialect)
     writing = asyncio.create_task(outgoing.run())
     listening = asyncio.create_task(session.listen(reader))
     ending = asyncio.create_task(session.ended())
@@ -191,8 +195,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, serv
         await session.close()
     if not listening.cancelled():
         listening.result()  # a defect of ours is not to be mistaken for an end
-    shut_down = session.protocol.lifecycle is Lifecycle.SHUT_DOWN
-    return EXIT_AFTER_SHUTDOWN if shut_down else EXIT_WITHOUT_SHUTDOWN
+    ended_well = session.protocol.lifecycle is Lifecycle.SHUT_DOWN or not dialect.ends_by_request
+    return EXIT_AFTER_SHUTDOWN if ended_well else EXIT_WITHOUT_SHUTDOWN
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
