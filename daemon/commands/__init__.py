@@ -18,9 +18,7 @@ class CommandEntry(NamedTuple):
 
 COMMANDS = {
     "lsp": CommandEntry("Speak LSP on standard input and output, for an editor.", "daemon.commands.lsp:application"),
-    "acp": CommandEntry(
-        "Speak next edits of the Agent Client Protocol on standard input and output.", "daemon.commands.acp:application"
-    ),
+    "acp": CommandEntry("Speak the Agent Client Protocol's next edits on stdio.", "daemon.commands.acp:application"),
     "predict": CommandEntry("Predict the next edit at one place of a file.", "daemon.commands.predict:application"),
     "status": CommandEntry(
         "Show the hub, its windows, and why there is no prediction.", "daemon.commands.status:application"
