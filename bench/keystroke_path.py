@@ -34,7 +34,7 @@ from daemon.engine.api import EngineState
 from daemon.engine.decoder import Decoded, DecodeRequest
 from daemon.engine.llama import Log
 from daemon.engine.loaded import LoadedModel
-from daemon.engine.messages import EngineAnswer, ModelSettings
+from daemon.engine.messages import Completion, EngineAnswer, ModelSettings
 from daemon.lsp.framing import FrameParser, encode_message
 from daemon.lsp.outgoing import Outgoing, OutgoingState
 from daemon.lsp.session import Session
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from capture.editing.positions import ContentChange
     from daemon.engine.messages import ModelInfo
     from daemon.prompts.base import Answer, CountTokens, NewRegion, Prompt, PromptFormat, Refusal
+    from daemon.prompts.raw_prompt import RawPrompt
 
 IDLE_SECONDS = 0.1  # between keys
 TURNS_OF_A_PIPE = 8  # of the event loop, which others have while a message is on its way
@@ -143,6 +144,10 @@ class NearEngine:
                 clock.enter(stage)
 
         decoder.decode = decode_off_the_clock  # type: ignore[method-assign]  # see above
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """Nobody asks that here."""
+        raise NotImplementedError
 
     async def predict(
         self, inputs: PredictionInputs, *, deadline_seconds: float, least_confidence: float = 0.0

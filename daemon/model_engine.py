@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capture.inputs import PredictionInputs
-    from daemon.engine.messages import EngineAnswer, ModelInfo
+    from daemon.engine.messages import Completion, EngineAnswer, ModelInfo
+    from daemon.prompts.raw_prompt import RawPrompt
     from daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,15 @@ class MissingModel:
         deadline_seconds: float,  # noqa: ARG002
         least_confidence: float = 0.0,  # noqa: ARG002
     ) -> EngineAnswer:
+        """Raises ModelRefused with the failure."""
+        raise ModelRefused(self.failure)
+
+    async def complete(
+        self,
+        prompt: RawPrompt,  # noqa: ARG002
+        *,
+        deadline_seconds: float,  # noqa: ARG002
+    ) -> Completion:
         """Raises ModelRefused with the failure."""
         raise ModelRefused(self.failure)
 
@@ -119,6 +129,11 @@ class ModelEngine:
             return await self._engine.predict(
                 inputs, deadline_seconds=deadline_seconds, least_confidence=least_confidence
             )
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """See ``Engine.complete``."""
+        async with self._turn:
+            return await self._engine.complete(prompt, deadline_seconds=deadline_seconds)
 
     async def unload(self) -> None:
         """See ``Engine.unload``."""

@@ -24,11 +24,12 @@ from daemon.idle_engines import IdleEngines
 from daemon.status import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Awaitable, Callable, Container
 
     from capture.inputs import PredictionInputs
     from daemon.engine.api import Engine
-    from daemon.engine.messages import EngineAnswer, ModelInfo
+    from daemon.engine.messages import Completion, EngineAnswer, ModelInfo
+    from daemon.prompts.raw_prompt import RawPrompt
     from daemon.status import StatusBoard
 
 RECENT_ANSWERS = 32  # kept for surfaces that ask about the same moment again
@@ -66,14 +67,19 @@ class Answered:
     model: ModelInfo | None = field(default=None, compare=False)
     is_taken: bool = field(default=False, compare=False)
 
+    @property
+    def stop(self) -> StopReason:
+        """Why its decoding ended."""
+        return self.answer.stop
+
 
 @dataclass(eq=False, slots=True)
 class _Job:
     moment: Moment
-    make_inputs: Callable[[], PredictionInputs]
+    ask: Callable[[Engine, float], Awaitable[Answered | Completion]]  # with the seconds that are left for it
     deadline_seconds: float
     asked_at: float
-    waiters: list[asyncio.Future[Answered]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Any]] = field(default_factory=list)
     speculative: bool = False  # goes on although nobody waits
     spared: bool = False  # its text is outdated, its answer perhaps not: no newer guess of its session ends it
     task: asyncio.Task[None] | None = None
@@ -131,9 +137,22 @@ class Scheduler:
         job = self._find(moment)
         if job is None:
             self.outdate(moment.session_id, moment.uri)
-            job = _Job(moment, make_inputs, deadline_seconds, self._clock())
+            job = _Job(moment, _asking(moment, make_inputs), deadline_seconds, self._clock())
         job.speculative = job.speculative or lingers
-        return await self._outcome(job)
+        answered: Answered = await self._outcome(job)
+        return answered
+
+    async def complete(self, moment: Moment, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """The engine's answer to a client's own prompt; ``moment`` names the request, and nothing is remembered of it.
+
+        Cancelling the caller aborts it. Raises as ``predict`` does.
+        """
+
+        async def ask(engine: Engine, seconds: float) -> Completion:
+            return await engine.complete(prompt, deadline_seconds=seconds)
+
+        completion: Completion = await self._outcome(_Job(moment, ask, deadline_seconds, self._clock()))
+        return completion
 
     async def join(self, moment: Moment) -> Answered | None:
         """The answer to ``moment`` if it is there or on its way, else None; as ``predict`` otherwise."""
@@ -143,7 +162,8 @@ class Scheduler:
         running = self._running
         if running is None or running.moment != moment or _given_up(running):
             return None
-        return await self._outcome(running)
+        answered: Answered = await self._outcome(running)
+        return answered
 
     def take(self, moment: Moment, answered: Answered) -> None:
         """An editor's question is answered by ``answered``, which is about ``moment``: it was not made in vain."""
@@ -163,7 +183,8 @@ class Scheduler:
         if self.engine_of(moment.uri).state is not EngineState.READY or self.knows(moment):
             return
         self._drop_guess(moment.session_id)
-        self._guesses[moment.session_id] = _Job(moment, make_inputs, deadline_seconds, self._clock(), speculative=True)
+        ask = _asking(moment, make_inputs)
+        self._guesses[moment.session_id] = _Job(moment, ask, deadline_seconds, self._clock(), speculative=True)
         self._start_next()
 
     def knows(self, moment: Moment) -> bool:
@@ -230,8 +251,8 @@ class Scheduler:
         await self._idle.close()
         await self.engine.close()
 
-    async def _outcome(self, job: _Job) -> Answered:
-        waiter: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+    async def _outcome(self, job: _Job) -> Any:
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         job.waiters.append(waiter)
         if job is not self._running:
             job.asked_at = self._clock() if len(job.waiters) == 1 else job.asked_at
@@ -319,15 +340,12 @@ class Scheduler:
         elif remaining_seconds <= 0:
             self._settle(job, DeadlineExceeded("the model was busy with another window for too long"))
             return
-        inputs = job.make_inputs()
         state_before = engine.state
         tokens_before = engine.tokens_evaluated
         aborted = 0
         try:
-            answer = await engine.predict(
-                inputs, deadline_seconds=remaining_seconds, least_confidence=job.moment.least_confidence
-            )
-            aborted = int(answer.stop in _CUT_OFF)
+            answered = await job.ask(engine, remaining_seconds)
+            aborted = int(answered.stop in _CUT_OFF)
         except asyncio.CancelledError:
             aborted = 1
             self._count_unheard_death(engine, state_before)
@@ -337,10 +355,10 @@ class Scheduler:
                 self._status.count("worker_deaths")
             self._settle(job, error)
         else:
-            if answer.stop is StopReason.ABORTED:
+            if answered.stop is StopReason.ABORTED:
                 return
-            answered = Answered(inputs, answer, engine.model)
-            if answer.stop is not StopReason.DEADLINE:  # the next try may be in time
+            # After a deadline the next try may be in time.
+            if isinstance(answered, Answered) and answered.stop is not StopReason.DEADLINE:
                 self._remember(job.moment, answered)
             self._settle(job, answered)
         finally:
@@ -360,7 +378,7 @@ class Scheduler:
         self._running = None
         self._start_next()
 
-    def _settle(self, job: _Job, outcome: Answered | Exception) -> None:
+    def _settle(self, job: _Job, outcome: Answered | Completion | Exception) -> None:
         waiters, job.waiters = job.waiters, []
         for waiter in waiters:
             if waiter.done():
@@ -438,6 +456,17 @@ class Scheduler:
             "busy": self._running is not None,
             "model": None if model is None else model.to_json(),
         }
+
+
+def _asking(
+    moment: Moment, make_inputs: Callable[[], PredictionInputs]
+) -> Callable[[Engine, float], Awaitable[Answered]]:
+    async def ask(engine: Engine, seconds: float) -> Answered:
+        inputs = make_inputs()
+        answer = await engine.predict(inputs, deadline_seconds=seconds, least_confidence=moment.least_confidence)
+        return Answered(inputs, answer, engine.model)
+
+    return ask
 
 
 def _is_about(job: _Job, session_id: str, uri: str) -> bool:

@@ -6,7 +6,8 @@ from enum import Enum
 from typing import Protocol
 
 from capture.inputs import PredictionInputs
-from daemon.engine.messages import EngineAnswer, ModelInfo
+from daemon.engine.messages import Completion, EngineAnswer, ModelInfo
+from daemon.prompts.raw_prompt import RawPrompt
 
 
 class EngineState(Enum):
@@ -56,6 +57,10 @@ class Engine(Protocol):
         Raises EngineError (``daemon.engine.errors``) when the worker died, the model was refused or the
         deadline passed; the hub goes on.
         """
+        ...
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """What the model writes behind a prompt that a client rendered; the rest is as in ``predict``."""
         ...
 
     async def unload(self) -> None:

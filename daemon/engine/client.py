@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, ModelRefused, StillLoading, WorkerDied
 from daemon.engine.exchange import exchange
 from daemon.engine.messages import (
+    Completion,
     EngineAnswer,
     ModelInfo,
     ModelSettings,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from capture.inputs import PredictionInputs
+    from daemon.prompts.raw_prompt import RawPrompt
 
 HARD_DEADLINE_GRACE_SECONDS = 2.0  # from the abort flag to the kill
 # Loading that takes longer hangs: a share on a slow network gives a gigabyte in a minute, and the rest is enough for a
@@ -162,6 +165,11 @@ class EngineClient:
         }
         return EngineAnswer.from_json(await self._ask(message, ReplyKind.ANSWER, deadline_seconds))
 
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """What the model writes behind ``prompt``; deadline, cancelling and errors are as in ``predict``."""
+        message = {"op": "complete", "prompt": asdict(prompt)}
+        return Completion.from_json(await self._ask(message, ReplyKind.COMPLETION, deadline_seconds))
+
     async def sample(
         self,
         inputs: PredictionInputs,
@@ -253,7 +261,7 @@ class EngineClient:
         raise EngineError(reply["value"])
 
     def _count_tokens(self, reply: dict[str, Any]) -> None:
-        if reply["kind"] == ReplyKind.ANSWER:
+        if reply["kind"] in (ReplyKind.ANSWER, ReplyKind.COMPLETION):
             self._tokens_evaluated += reply["value"]["counters"]["tokens_evaluated"]
 
     # Loading and dying

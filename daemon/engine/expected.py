@@ -8,7 +8,7 @@ and nothing of models beyond a function that makes tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from capture.editing.substitution import last_substitution, substitute
 from daemon.engine.answer import Unchanged
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from capture.inputs import PredictionInputs
     from daemon.prompts.base import Prompt, PromptFormat
+    from daemon.prompts.raw_prompt import ShownRegion
 
     Tokenize = Callable[[str], list[int]]
 
@@ -29,6 +30,9 @@ class Expected:
 
     drafts: tuple[Sequence[int], ...]
     unchanged: Unchanged | None
+
+
+NOTHING_EXPECTED: Final = Expected((), None)
 
 
 def expected_answers(
@@ -50,6 +54,17 @@ def expected_answers(
         else:  # a format with a word for "nothing changes" still copies where something does
             texts.append(prompt.region_text.removeprefix(prompt.prefill))
     return Expected(tuple(tokenize(text) for text in texts if text), copy)
+
+
+def expected_completions(region: ShownRegion, tokenize: Tokenize) -> Expected:
+    """The same for a prompt that a client rendered: the region as it stands, of which nothing else is known."""
+    text = tokenize(region.text)
+    if region.unchanged is None or region.no_edit is None:
+        return Expected((text,), None)
+    unchanged = tokenize(region.unchanged)
+    if not region.copies:
+        return Expected((text, unchanged), None)
+    return Expected((unchanged,), Unchanged(region.no_edit.encode(), unchanged))
 
 
 def answer_for(prompt_format: PromptFormat, inputs: PredictionInputs, prompt: Prompt, region_text: str) -> str | None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from daemon.engine import guard
 from daemon.engine.decoder import COARSE_NEAR_TIE_LOGITS, NEAR_TIE_LOGITS, Decoder, DecodeRequest
 from daemon.engine.errors import EngineError, ModelRefused
-from daemon.engine.expected import Expected, expected_answers
+from daemon.engine.expected import NOTHING_EXPECTED, Expected, expected_answers, expected_completions
 from daemon.engine.llama import Context, LlamaError, Log, Model, ModelFacts, backend, system_info
 from daemon.engine.messages import (
+    Completion,
     EngineAnswer,
     ModelInfo,
     ModelSettings,
@@ -36,6 +37,7 @@ from daemon.engine.scoring import Scorer
 from daemon.engine.tokens import Tokenizer
 from daemon.engine.ways import FlashAttention, InUse, KvType, in_use
 from daemon.prompts.base import FileEdits, NewRegion, NoEdit, NoEditReason, Prompt, PromptFormat, Refusal
+from daemon.prompts.raw_prompt import RawPrompt, shown_region
 from daemon.registry import fingerprint
 
 if TYPE_CHECKING:
@@ -199,6 +201,41 @@ class LoadedModel:
         else:
             answer = self._choose(ranked, meaning, answer, least_confidence)
         return replace(answer, seconds=time.monotonic() - started)
+
+    def complete(self, request_id: int, prompt: RawPrompt, deadline_seconds: float) -> Completion:
+        """What the model writes behind a client's own prompt; raises LlamaError when llama.cpp fails.
+
+        The limits of confidence play no part: what is shown is the client's to decide.
+        """
+        started = time.monotonic()
+        region = shown_region(prompt.text)
+        expected = NOTHING_EXPECTED if region is None else expected_completions(region, self._tokenizer.tokens)
+        markers = prompt.stop if region is None else (*prompt.stop, region.end_marker.removesuffix("\n"))
+        decoded = self._decoder.decode(
+            DecodeRequest(
+                prompt=self._tokenizer.prompt_tokens(prompt.text),
+                stop=tuple(marker.encode() for marker in markers if marker),
+                max_answer_tokens=prompt.max_answer_tokens,
+                drafts=expected.drafts,
+                unchanged=expected.unchanged,
+                deadline=started + deadline_seconds,
+            )
+        )
+        text = decoded.answer.decode(errors="ignore")
+        if region is None:
+            answer: str | None = self._control.split(text, maxsplit=1)[0]
+        elif decoded.stop.finished and not self._adds_control_tokens(f"{region.text}{region.marks}", text):
+            answer = text
+        else:
+            answer = region.no_edit
+        return Completion(
+            id=request_id,
+            text=answer,
+            stop=decoded.stop,
+            confidence=math.exp(decoded.log_probability),
+            seconds=time.monotonic() - started,
+            counters=decoded.counters,
+        )
 
     def sample(
         self, request_id: int, inputs: PredictionInputs, request: SampleRequest, deadline_seconds: float

@@ -1,8 +1,8 @@
 """What the hub and the engine worker say to each other: one JSON object per line, over the worker's pipes.
 
-The hub sends ``load`` once, then ``predict`` or ``sample``; the worker answers each with one reply that carries
-the same ``id``, a ``kind`` and a ``value`` (see ``ReplyKind``). `foretype model tune` has a worker of its own and sends
-``open`` once, then ``measure`` (see ``ways.py``). Unloading is no message: the hub closes the worker's
+The hub sends ``load`` once, then ``predict``, ``complete`` or ``sample``; the worker answers each with one reply that
+carries the same ``id``, a ``kind`` and a ``value`` (see ``ReplyKind``). `foretype model tune` has a worker of its own
+and sends ``open`` once, then ``measure`` (see ``ways.py``). Unloading is no message: the hub closes the worker's
 standard input and the process ends, which gives all memory back. Aborting is no message either: the hub
 raises a flag byte in shared memory, which the worker's llama.cpp reads without Python's help (see
 ``abort.py``).
@@ -219,6 +219,32 @@ class SampleAnswer:
         return cls(**{**value, "samples": tuple(samples), "counters": Counters(**value["counters"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The worker's reply to ``complete``: what the model writes behind a prompt that a client rendered.
+
+    ``text`` ends before the stop marker. Where the prompt shows a region (``raw_prompt``), the text of an answer that
+    did not end is the one that changes nothing, None where that is not known; elsewhere it is what there was.
+    ``confidence`` is a product of probabilities as in ``EngineAnswer``.
+    """
+
+    id: int
+    text: str | None
+    stop: StopReason
+    confidence: float
+    seconds: float = 0.0
+    counters: Counters = field(default_factory=Counters)
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Completion:
+        """Read the wire form; raises TypeError on an unknown key."""
+        return cls(**{**value, "stop": StopReason(value["stop"]), "counters": Counters(**value["counters"])})
+
+
 def _file_edits(value: dict[str, Any]) -> tuple[FileEdit, ...]:
     return tuple(FileEdit(**{**edit, "rows": Span.from_json(edit["rows"])}) for edit in value.get("file_edits", ()))
 
@@ -234,6 +260,7 @@ class ReplyKind(StrEnum):
     MODEL = "model"  # a ModelInfo; the answer to ``load``
     ANSWER = "answer"  # an EngineAnswer; the answer to ``predict``
     SAMPLES = "samples"  # a SampleAnswer; the answer to ``sample``
+    COMPLETION = "completion"  # a Completion; the answer to ``complete``
     OPENED = "opened"  # a ways.Opened; the answer to ``open``
     MEASURED = "measured"  # a list of ways.Measured; the answer to ``measure``
     REFUSED = "refused"  # a sentence: the file is no model we can run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded
-from daemon.engine.messages import Counters, EngineAnswer, Origin, StopReason, less_sure
+from daemon.engine.messages import Completion, Counters, EngineAnswer, Origin, StopReason, less_sure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from capture.inputs import PredictionInputs
     from daemon.engine.errors import EngineError
     from daemon.engine.messages import ModelInfo
+    from daemon.prompts.raw_prompt import RawPrompt
 
     Script = Callable[[PredictionInputs], str | None]
 
@@ -45,12 +46,14 @@ def completing(goal: str) -> Script:
 class ScriptedEngine:
     """An ``Engine``; ``asked`` holds the inputs of each prediction begun, ``aborted`` counts those given up."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, completes: Callable[[str], str] = lambda _: "") -> None:
         self.script = script
+        self.completes = completes
         self.state = EngineState.UNLOADED
         self.failure = ""
         self.model: ModelInfo | None = None
         self.asked: list[PredictionInputs] = []
+        self.completed: list[RawPrompt] = []
         self.aborted = 0
         self.tokens_evaluated = 0  # as if each character of an excerpt were one
         self.fails_with: EngineError | None = None
@@ -73,7 +76,7 @@ class ScriptedEngine:
 
     async def begun(self, count: int) -> None:
         """Return once ``count`` predictions have begun."""
-        while len(self.asked) < count:
+        while len(self.asked) + len(self.completed) < count:
             self._begun.clear()
             await self._begun.wait()
 
@@ -86,6 +89,34 @@ class ScriptedEngine:
         """
         self.asked.append(inputs)
         self.tokens_evaluated += len(inputs.cursor_excerpt)
+        await self._think(deadline_seconds)
+        new_text = self.script(inputs)
+        if new_text is not None and self.confidence < least_confidence:
+            return self._given_up(inputs, least_confidence)
+        return EngineAnswer(
+            id=len(self.asked),
+            region_start_bytes=0,
+            region_end_bytes=len(inputs.excerpt_bytes),
+            new_region_text=new_text,
+            reason="" if new_text is not None else "the model predicts no edit",
+            stop=self.stop,
+            confidence=self.confidence,
+            origin=self.origin,
+            seconds=self.seconds,
+            counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
+        )
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """What ``completes`` says of the prompt's text; otherwise as ``predict``."""
+        self.completed.append(prompt)
+        self.tokens_evaluated += len(prompt.text)
+        await self._think(deadline_seconds)
+        counters = Counters(prompt_tokens=len(prompt.text), tokens_evaluated=len(prompt.text), forward_passes=1)
+        return Completion(
+            len(self.completed), self.completes(prompt.text), self.stop, self.confidence, self.seconds, counters
+        )
+
+    async def _think(self, deadline_seconds: float) -> None:
         self._begun.set()
         if self.state is not EngineState.READY:
             self.state = EngineState.LOADING
@@ -102,21 +133,6 @@ class ScriptedEngine:
             self.failure = str(self.fails_with)
             raise self.fails_with
         self.state = EngineState.READY
-        new_text = self.script(inputs)
-        if new_text is not None and self.confidence < least_confidence:
-            return self._given_up(inputs, least_confidence)
-        return EngineAnswer(
-            id=len(self.asked),
-            region_start_bytes=0,
-            region_end_bytes=len(inputs.excerpt_bytes),
-            new_region_text=new_text,
-            reason="" if new_text is not None else "the model predicts no edit",
-            stop=self.stop,
-            confidence=self.confidence,
-            origin=self.origin,
-            seconds=self.seconds,
-            counters=Counters(tokens_evaluated=len(inputs.cursor_excerpt), forward_passes=1),
-        )
 
     def _given_up(self, inputs: PredictionInputs, least_confidence: float) -> EngineAnswer:
         return EngineAnswer(

@@ -24,6 +24,7 @@ from daemon.engine.abort import AbortFlag
 from daemon.engine.errors import EngineError, ModelRefused
 from daemon.engine.messages import ModelSettings, ReplyKind, SampleRequest
 from daemon.engine.ways import MeasureRequest
+from daemon.prompts.raw_prompt import RawPrompt
 
 if TYPE_CHECKING:
     from daemon.engine.llama import Log
@@ -81,7 +82,11 @@ class Worker:
             return ReplyKind.MEASURED, [of_one_way.to_json() for of_one_way in measured]
         if self._loaded is None:
             return ReplyKind.FAILED, "no model is loaded"
-        inputs, deadline_seconds = PredictionInputs.from_json(request["inputs"]), request["deadline_seconds"]
+        deadline_seconds = request["deadline_seconds"]
+        if request["op"] == "complete":
+            prompt = RawPrompt(**{**request["prompt"], "stop": tuple(request["prompt"]["stop"])})
+            return ReplyKind.COMPLETION, self._loaded.complete(request["id"], prompt, deadline_seconds).to_json()
+        inputs = PredictionInputs.from_json(request["inputs"])
         if request["op"] == "sample":
             wanted = SampleRequest(**request["request"])
             samples = self._loaded.sample(request["id"], inputs, wanted, deadline_seconds)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capture.inputs import PredictionInputs
-    from daemon.engine.messages import EngineAnswer, ModelInfo
+    from daemon.engine.messages import Completion, EngineAnswer, ModelInfo
     from daemon.model_engine import ModelEngine
+    from daemon.prompts.raw_prompt import RawPrompt
     from daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,10 @@ class CandidateEngine:
             raise DeadlineExceeded(f"the candidate failed too late to ask the model in use: {self.last_failure}")
         self._answering = self._in_use
         return await self._in_use.predict(inputs, deadline_seconds=remaining_seconds, least_confidence=least_confidence)
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """See ``Engine.complete``; a trial is of predictions, and such a prompt is of the model in use."""
+        return await self._in_use.complete(prompt, deadline_seconds=deadline_seconds)
 
     async def unload(self) -> None:
         """The candidate alone; who unloads everything unloads the model in use too."""
@@ -151,6 +156,10 @@ class TrialEngine:
     ) -> EngineAnswer:
         """By the model in use."""
         return await self.in_use.predict(inputs, deadline_seconds=deadline_seconds, least_confidence=least_confidence)
+
+    async def complete(self, prompt: RawPrompt, *, deadline_seconds: float) -> Completion:
+        """By the model in use."""
+        return await self.in_use.complete(prompt, deadline_seconds=deadline_seconds)
 
     async def unload(self) -> None:
         """The model in use; the candidate is unloaded by who asked it."""

@@ -14,6 +14,7 @@ from daemon.engine.api import EngineState
 from daemon.engine.errors import DeadlineExceeded, WorkerDied
 from daemon.engine.messages import StopReason
 from daemon.engine.scripted import ScriptedEngine
+from daemon.prompts.raw_prompt import RawPrompt
 from daemon.scheduler import Moment, Scheduler, Superseded
 from daemon.status import StatusBoard
 
@@ -744,3 +745,51 @@ async def test_a_worker_that_dies_of_work_nobody_waits_for_any_more_is_counted(s
     await windows.ask(moment(version=2))
     assert status.counts.worker_deaths == 1
     await windows.scheduler.close()
+
+
+def complete(scheduler, text, *, session="http", deadline_seconds=5.0):
+    prompt = RawPrompt(text, (), 8)
+    return asyncio.create_task(scheduler.complete(moment(session, uri=text), prompt, deadline_seconds=deadline_seconds))
+
+
+async def test_clients_prompts_take_turns_with_windows_and_none_supersedes_another(windows, engine):
+    engine.completes = str.upper
+    engine.hold()
+    first = complete(windows.scheduler, "one")
+    await engine.begun(1)
+    asked = windows.ask(moment("a"))
+    second = complete(windows.scheduler, "two")
+    await asyncio.sleep(0)
+    engine.release()
+    assert (await first).text == "ONE"
+    assert (await second).text == "TWO"
+    assert (await asked).answer.new_region_text == "A FILE:///X.PY 1 0"
+    assert [prompt.text for prompt in engine.completed] == ["one", "two"]
+
+
+async def test_a_client_that_leaves_frees_the_engine(windows, engine):
+    engine.hold()
+    left = complete(windows.scheduler, "one")
+    await engine.begun(1)
+    left.cancel()
+    await asyncio.wait([left])
+    engine.release()
+    assert (await windows.ask(moment("a"))).answer is not None
+    assert engine.aborted == 1
+
+
+async def test_the_same_prompt_again_is_asked_again(windows, engine):
+    await complete(windows.scheduler, "one")
+    await complete(windows.scheduler, "one")
+    assert len(engine.completed) == 2
+
+
+async def test_a_prompt_is_more_urgent_than_a_guess(windows, engine):
+    engine.hold()
+    windows.guess(moment("a"))
+    await engine.begun(1)
+    asked = complete(windows.scheduler, "one")
+    await engine.begun(2)
+    engine.release()
+    await asked
+    assert engine.aborted == 1
