@@ -7,6 +7,7 @@ ForetypeError
 ├── PullFailed         a model could not be fetched or is not what it claims to be
 ├── TuningFailed       nothing could be measured, or the result cannot be kept
 ├── TrialRefused       a candidate cannot be tried, promoted or taken back
+├── NotServed          the HTTP surface cannot be served
 ├── NotRecorded        a typing session cannot be recorded, or its file not written
 ├── SnapshotsRefused   the snapshot store, or a snapshot in it, cannot be used
 ├── UploadFailed       snapshots cannot be sent, or not be deleted where they were sent
@@ -53,6 +54,10 @@ class TuningFailed(ForetypeError):
 
 class TrialRefused(ForetypeError):
     """A candidate cannot be tried, promoted or taken back."""
+
+
+class NotServed(ForetypeError):
+    """The HTTP surface cannot be served."""
 
 
 class NotRecorded(ForetypeError):

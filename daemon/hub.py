@@ -24,6 +24,8 @@ from daemon.ownership import refuse_clash
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from starlette.applications import Starlette
+
     from daemon.hub_server import Serve
     from daemon.settings_store import SettingsStore
 
@@ -75,13 +77,22 @@ def _run(report: int | None) -> None:
 
 async def _serve_until_stopped(listener: socket.socket, report: int | None, settings: SettingsStore) -> None:
     from daemon.assembly import build_parts  # noqa: PLC0415 (after the clash is ruled out)
+    from daemon.http.server import HttpServer  # noqa: PLC0415
     from daemon.hub_server import Hub  # noqa: PLC0415
     from daemon.lsp.acp import ACP  # noqa: PLC0415
     from daemon.lsp.session import serve  # noqa: PLC0415
 
+    parts = build_parts(settings)
+
+    def application(token: str) -> Starlette:
+        from daemon.http.completions import completions_application  # noqa: PLC0415 (an extra, and only where asked)
+
+        return completions_application(parts.services.scheduler, lambda: settings.current, token)
+
+    http = HttpServer(settings, paths.http_token_path(), application)
     serving: dict[str, Serve] = {handshake.PURPOSE_LSP: serve, handshake.PURPOSE_ACP: partial(serve, dialect=ACP)}
     retiring = asyncio.create_task(asyncio.to_thread(retire_others))
-    await Hub(build_parts(settings), serving).run(listener, lambda: _say(report, "ready"))
+    await Hub(parts, serving, http).run(listener, lambda: _say(report, "ready"))
     await retiring
 
 

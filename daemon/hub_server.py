@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import inspect
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from daemon.assembly import Parts
+    from daemon.http.server import HttpServer
     from daemon.recording.feed import Feed
     from daemon.services import Services
     from daemon.settings import Settings
@@ -65,9 +67,10 @@ class Window:
 class Hub:
     """Serves connections until it is time to leave. One per process."""
 
-    def __init__(self, parts: Parts, serving: Mapping[str, Serve]) -> None:
+    def __init__(self, parts: Parts, serving: Mapping[str, Serve], http: HttpServer) -> None:
         """``serving`` says by purpose what serves an editor's session."""
         self._parts = parts
+        self._http = http
         self._serving = serving
         self._recordings = parts.services.recordings
         self._state = HubState.SERVING
@@ -87,6 +90,7 @@ class Hub:
         self._requests: Mapping[str, Callable[[], Any]] = {
             "ping": lambda: None,
             "status": self.status,
+            "serve": self.serve,
             "pause": self.pause,
             "resume": lambda: self._parts.settings.set_paused(paused=False),
             "retire": self.retire,
@@ -102,12 +106,14 @@ class Hub:
         watching = asyncio.create_task(self._parts.settings.watch(self._stopped))
         server = await asyncio.start_unix_server(self._connected, sock=listener, limit=STREAM_LIMIT_BYTES)
         self._parts.begin()
+        self._http.begin()
         log.info("serving, version %s", handshake.VERSION)
         ready()
         self._watch_idleness()
         await self._stopped.wait()
         server.close()
         await self._end_sessions()
+        await self._http.close()
         await self._parts.close()
         await watching
         if self._start_lock is not None:
@@ -134,11 +140,18 @@ class Hub:
                 "model": settings.current.model,
             },
             "predictions": self._parts.status.snapshot(),
+            "http": self._http.status(),
             "trial": self._parts.engine.status(),
             "indexes": self._parts.indexes.describe(),
             "capture": self._parts.keeper.status(),
             "upload": self._parts.uploading.status(),
         }
+
+    async def serve(self) -> dict[str, Any] | None:
+        """Do now what the settings say of HTTP, and tell what came of it."""
+        self._parts.settings.reload()
+        await self._http.settled()
+        return self._http.status()
 
     def pause(self) -> None:
         """Turn predictions off; who says that does not want to be recorded either."""
@@ -228,7 +241,7 @@ class Hub:
             if asked.get("request") == RECORD:
                 await self._record(asked, reader, writer)
                 return
-            writer.write(json.dumps(self._answer(asked)).encode() + b"\n")
+            writer.write(json.dumps(await self._answer(asked)).encode() + b"\n")
             await writer.drain()
             if self._state is HubState.STOPPING:
                 # A second descriptor keeps the connection open until the process ends: `foretype stop` waits
@@ -236,12 +249,13 @@ class Hub:
                 os.dup(writer.get_extra_info("socket").fileno())
                 return
 
-    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         request = self._requests.get(str(asked.get("request")))
         if request is None:
             known = ", ".join([*self._requests, RECORD])
             return {"error": f"unknown request; known: {known}"}
-        return {"result": request()}
+        result = request()
+        return {"result": await result if inspect.isawaitable(result) else result}
 
     async def _record(self, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward what happens in one file, line by line, until that ends or the asker says anything or leaves."""
@@ -284,6 +298,8 @@ class Hub:
             self._idle_timer = None
         if self._windows or self._state is HubState.STOPPING:
             return
+        if self._parts.settings.current.http_port and self._state is HubState.SERVING:
+            return  # whoever asks over HTTP could not start another hub
         seconds = 0.0 if self._state is HubState.RETIRING else self._parts.settings.current.exit_after_seconds
         self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._leave_if_nobody_comes)
 

@@ -124,6 +124,11 @@ def installs_path() -> Path:
     return data_directory() / "uploads" / "installs.json"
 
 
+def http_token_path() -> Path:
+    """What an editor shows of itself to the HTTP surface."""
+    return data_directory() / "http-token"
+
+
 def state_directory() -> Path:
     """Logs."""
     from platformdirs import user_state_path  # noqa: PLC0415

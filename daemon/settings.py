@@ -55,6 +55,7 @@ class Settings:
     max_line_characters: int = 10_000
     unload_after_seconds: float = 600.0  # idle time before the model leaves memory
     exit_after_seconds: float = 1800.0  # idle time (no windows) before the hub exits
+    http_port: int = 0  # of 127.0.0.1, for editors that ask over HTTP (Zed); 0: none
     log_level: str = "info"
     languages: Mapping[str, LanguageSettings] = field(default_factory=dict)  # by LSP language id
     upload: UploadSettings = field(default_factory=UploadSettings)  # where snapshots may go
@@ -121,6 +122,8 @@ _TEXTS = _Kind(_is_texts, "a list of texts that are not empty")
 _TRUTH = _Kind(lambda value: isinstance(value, bool), "true or false")
 _WEEK_SECONDS = 7 * 24 * 3600
 
+_PORT = _whole(1024, 65535)
+
 KINDS: Mapping[str, _Kind] = {
     "enabled": _TRUTH,
     "model": _Kind(lambda value: isinstance(value, str) and value != "", "a text that is not empty"),
@@ -144,6 +147,7 @@ KINDS: Mapping[str, _Kind] = {
     "max_line_characters": _whole(1, 1 << 30),
     "unload_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
     "exit_after_seconds": _number(0, _WEEK_SECONDS, " of seconds"),
+    "http_port": _Kind(lambda value: value == 0 or _PORT.accepts(value), f"0 or {_PORT.wanted}"),
     "log_level": _Kind(lambda value: value in LOG_LEVELS, "one of " + ", ".join(LOG_LEVELS)),
     "languages": _Kind(lambda value: not languages_problem(value), "tables such as [languages.python]"),
     "upload": _Kind(lambda value: not upload_problem(value), "a table, [upload]"),

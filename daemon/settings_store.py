@@ -132,9 +132,9 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
 
 
-def write_text_setting(path: Path, key: str, value: str) -> None:
-    """Set one key to a text, as `change_settings` does."""
-    change_settings(path, lambda text: with_text_setting(text, key, value))
+def write_setting(path: Path, key: str, value: str | int) -> None:
+    """Set one key, as `change_settings` does."""
+    change_settings(path, lambda text: with_setting(text, key, value))
 
 
 def change_settings(path: Path, change: Callable[[str], str]) -> None:
@@ -150,8 +150,8 @@ def change_settings(path: Path, change: Callable[[str], str]) -> None:
     write_whole(path, changed)
 
 
-def with_text_setting(text: str, key: str, value: str) -> str:
-    """The file's ``text`` with one key set to a text, everything else kept, comments included."""
+def with_setting(text: str, key: str, value: str | int) -> str:
+    """The file's ``text`` with one key set, everything else kept, comments included."""
     # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
     assignment = f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
     lines = text.split("\n")

@@ -15,7 +15,7 @@ from daemon.commands import model_trial
 from daemon.engine.ways import KvType
 from daemon.errors import BadArgument, ModelNotFound, TuningFailed
 from daemon.settings import Settings
-from daemon.settings_store import read_settings, write_text_setting
+from daemon.settings_store import read_settings, write_setting
 from daemon.tuning import record
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def use(name: Annotated[str, typer.Argument(help="A name from `foretype model li
         raise ModelNotFound(f"{model.path} does not exist; nothing was changed")
     named = name if model.manifest or name == registry.EMBEDDED else str(model.path.resolve())
     path = paths.settings_path()
-    write_text_setting(path, "model", named)
+    write_setting(path, "model", named)
     typer.echo(f"{path} now says model = {named!r}" + (" (the default)" if named == Settings().model else ""))
 
 

@@ -61,6 +61,7 @@ def describe(value: dict[str, Any]) -> list[str]:
     lines.append("counts     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
     if latency:
         lines.append("latency    " + ", ".join(f"{name} {value:g} ms" for name, value in latency.items()))
+    lines += _http(value["http"])
     lines.append(f"windows    {len(value['windows'])}")
     for session in predictions["sessions"].values():
         why = f"no prediction: {session['reason']}" if session["reason"] else "predicting"
@@ -72,6 +73,11 @@ def describe(value: dict[str, Any]) -> list[str]:
     lines += [_index(index) for index in value["indexes"]]
     open_snapshots = sum(session["open_snapshots"] for session in predictions["sessions"].values())
     return [*lines, *_capture(value["capture"], open_snapshots), *_upload(value["upload"])]
+
+
+def _http(http: dict[str, Any] | None) -> list[str]:
+    """Whether editors may ask over HTTP."""
+    return [] if http is None else [f"http       {http['problem'] or http['url']}"]
 
 
 def _companion(companion: dict[str, Any]) -> str:

@@ -64,6 +64,7 @@ class ScriptedEngine:
         self._free = asyncio.Event()
         self._free.set()
         self._begun = asyncio.Event()
+        self._gave_up = asyncio.Event()
         self._unloaded = asyncio.Event()
 
     def hold(self) -> None:
@@ -79,6 +80,12 @@ class ScriptedEngine:
         while len(self.asked) + len(self.completed) < count:
             self._begun.clear()
             await self._begun.wait()
+
+    async def given_up(self, count: int) -> None:
+        """Return once ``count`` predictions were given up."""
+        while self.aborted < count:
+            self._gave_up.clear()
+            await self._gave_up.wait()
 
     async def predict(
         self, inputs: PredictionInputs, *, deadline_seconds: float, least_confidence: float = 0.0
@@ -127,6 +134,7 @@ class ScriptedEngine:
             raise DeadlineExceeded("the model took longer than the deadline") from None
         except asyncio.CancelledError:
             self.aborted += 1
+            self._gave_up.set()
             raise
         if self.fails_with is not None:
             self.state = EngineState.FAILED

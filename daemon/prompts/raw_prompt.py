@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from daemon.prompts.zed.format import CURSOR_MARKER
+from daemon.prompts.zed.format import CURSOR_MARKER, QWEN, SEED_CODER
 from daemon.prompts.zed.merge_markers import END_MARKER, SEPARATOR, START_MARKER
 from daemon.prompts.zed.zeta1 import REGION_END, REGION_START, ZETA1_CURSOR_MARKER
 
+_FILE_HEADS = re.compile(f"(?:{re.escape(SEED_CODER.file)}|{re.escape(QWEN.file)})([^\n]+)\n")
+_ZETA1_HEADS = re.compile(r"### User Excerpt:\n\n```([^\n]+)\n")
 _NUMBERED_TAG = re.compile(r"<\|marker_[1-9][0-9]*\|>")
 
 
@@ -50,6 +52,12 @@ class ShownRegion:
 def shown_region(prompt: str) -> ShownRegion | None:
     """The region of a prompt by its marks, the last ones that stand in it; None where an answer inserts text."""
     return _merge_markers(prompt) or _zeta1(prompt) or _numbered(prompt)
+
+
+def shown_path(prompt: str) -> str:
+    """The path of the cursor's file, which stands last; empty where a prompt names none."""
+    heads = _FILE_HEADS.findall(prompt) or _ZETA1_HEADS.findall(prompt)
+    return str(heads[-1]) if heads else ""
 
 
 def _merge_markers(prompt: str) -> ShownRegion | None:

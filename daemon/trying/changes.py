@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daemon.errors import TrialRefused
-from daemon.settings_store import change_settings, read_settings, with_text_setting
+from daemon.settings_store import change_settings, read_settings, with_setting
 from daemon.settings_tables import with_table
 from daemon.trial_settings import TrialSettings
 
@@ -77,7 +77,7 @@ def rollback(path: Path) -> str:
 def _write(path: Path, trial: TrialSettings, model: str = "") -> None:
     def change(text: str) -> str:
         if model:
-            text = with_text_setting(text, "model", model)
+            text = with_setting(text, "model", model)
         return with_table(text, TABLE, trial.to_table())
 
     change_settings(path, change)

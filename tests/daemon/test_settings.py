@@ -25,7 +25,7 @@ from daemon.settings import (
     parse_settings,
     with_editor_settings,
 )
-from daemon.settings_store import read_settings, write_text_setting
+from daemon.settings_store import read_settings, write_setting
 from daemon.upload_settings import UploadSettings
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -331,7 +331,7 @@ def test_an_editor_can_only_close_whatever_it_says(said):
 def test_choosing_a_model_changes_that_line_and_nothing_else(tmp_path, before, after):
     path = tmp_path / "settings.toml"
     path.write_bytes(before.encode())
-    write_text_setting(path, "model", "new")
+    write_setting(path, "model", "new")
     assert path.read_bytes().decode() == after
 
 
@@ -342,7 +342,7 @@ def test_choosing_a_model_changes_that_line_and_nothing_else(tmp_path, before, a
 def test_any_model_name_is_written_so_that_it_is_read_back(tmp_path_factory, model, comment):
     path = tmp_path_factory.mktemp("settings") / "settings.toml"
     path.write_text(f"threads = 3 #{comment}\nmodel = 'old' #{comment}\n", encoding="utf-8")
-    write_text_setting(path, "model", model)
+    write_setting(path, "model", model)
     text = path.read_text(encoding="utf-8")
     assert tomllib.loads(text) == {"threads": 3, "model": model}
     assert text.count(f"#{comment}\n") == 2
@@ -354,7 +354,7 @@ def test_a_settings_file_that_is_a_link_stays_one(tmp_path):
     kept.chmod(0o640)
     link = tmp_path / "settings.toml"
     link.symlink_to(kept)
-    write_text_setting(link, "model", "x")
+    write_setting(link, "model", "x")
     assert link.is_symlink()
     assert read_settings(kept).model == "x"
     assert kept.stat().st_mode & 0o777 == 0o640
@@ -364,7 +364,7 @@ def test_a_bad_settings_file_is_not_written_into(tmp_path):
     path = tmp_path / "settings.toml"
     path.write_text("modle = 1\n")
     with pytest.raises(SettingsError):
-        write_text_setting(path, "model", "x")
+        write_setting(path, "model", "x")
     assert path.read_text() == "modle = 1\n"
 
 

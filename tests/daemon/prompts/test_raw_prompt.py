@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.inputs import EditEvent, RelatedExcerpt, RelatedFile, Span
 from daemon.prompts.base import NoEdit, Refusal
-from daemon.prompts.raw_prompt import shown_region
+from daemon.prompts.raw_prompt import shown_path, shown_region
 from daemon.prompts.registry import FORMATS
 
 COPYING = ("zeta1", "zeta2", "V0120GitMergeMarkers", "V0131GitMergeMarkersPrefix", "V0331SeedCoderModelPy")
@@ -81,6 +82,20 @@ def test_the_last_region_of_a_prompt_counts(moment):
     assert shown_region(earlier + prompt.text).text == "new = 1\n"
 
 
+@pytest.mark.parametrize("name", [*COPYING, *TAGGED, "fim_qwen"])
+def test_the_path_of_the_cursors_file_is_read(name, moment):
+    events = (EditEvent("b.py", "b.py", "@@ -1,1 +1,1 @@\n-a\n+b\n"),)
+    related = (RelatedFile("c.py", 3, (RelatedExcerpt(Span(0, 1), "def c():\n"),)),)
+    inputs = moment("a = 1\n¦b = 2\n", events=events, related_files=related, excerpt_start_row=0)
+    prompt = FORMATS[name].render(inputs, len)
+    assert shown_path(prompt.text) == inputs.cursor_path
+
+
+def test_a_prompt_may_name_no_path():
+    assert shown_path("<fim_prefix>a<fim_suffix>b<fim_middle>") == ""
+
+
 @given(st.text(max_size=60) | st.text("<|=>marker_1 CURENT\n", max_size=60))
 def test_no_text_makes_it_fail(text):
     shown_region(text)
+    shown_path(text)

@@ -1,0 +1,1 @@
+"""Loopback HTTP surfaces: for editors that speak no LSP to us."""
