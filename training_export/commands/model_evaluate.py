@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 application = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCORES_NAME = "scores.json"
+QUOTED_NAME = "quoted"
 
 
 @application.command()
@@ -45,6 +46,12 @@ def evaluate(
     check_against: Annotated[
         list[str] | None,
         typer.Option(metavar="TRAIN", help="Say how many cases stand in these training examples; may be given again."),
+    ] = None,
+    quote: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CASES", help="Show failures on these cases, whose text you may publish; may be given again."
+        ),
     ] = None,
     keystrokes: Annotated[
         Path | None,
@@ -93,11 +100,17 @@ def evaluate(
     settings = _settings(model, prompt_format, ranking=not no_ranking)
     folder = out or Path("runs") / f"evaluation-{Path(settings.path).stem}"
     _make_folders(folder, card)
+    if quote:
+        _make_folders(folder / QUOTED_NAME, None)
     facts = None if card is None else _card_facts(Path(settings.path), run, cache, made_by, hardware, corpus=corpus)
     try:
         with interruptible():
             with late_progress("judging", "answers") as seen:
                 evaluation = run_evaluation(settings, cases, folder, RunOptions(workers=workers, limit=limit), seen)
+                if quote:
+                    options = RunOptions(workers=workers)
+                    quoted = run_evaluation(settings, quote, folder / QUOTED_NAME, options, seen)
+                    evaluation = replace(evaluation, quotable=quoted.cases)
             if set_gate:
                 evaluation = _gated(evaluation, wanted, is_certain=certain)
             evaluation = replace(

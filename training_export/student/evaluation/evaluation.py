@@ -60,7 +60,8 @@ class Evaluation:
     """``cases`` are in the order of their lines; ``left_out`` says of how many lines there is none, and why.
 
     ``limit`` is the gate everything is reported at; ``gate`` what was chosen on the calibration half, if it was.
-    ``keystrokes`` and ``overlap`` are of other measurements, where there were any.
+    ``keystrokes`` and ``overlap`` are of other measurements, where there were any. Failures are shown of ``quotable``
+    where there are any: cases made of text that may be published.
     """
 
     model: Path
@@ -71,6 +72,7 @@ class Evaluation:
     gate: Gate | None = None
     keystrokes: Keystrokes | None = None
     overlap: Overlap | None = None
+    quotable: tuple[Judged, ...] = ()
 
     @cached_property
     def is_ranked(self) -> bool:
@@ -143,7 +145,7 @@ class Evaluation:
     @cached_property
     def failures(self) -> list[Failure]:
         """Known failures."""
-        return known_failures(self.cases)
+        return known_failures(self.quotable or self.cases)
 
     def shown_on(self, *, is_calibration: bool) -> Share:
         """Right of what is shown at the gate, on one half of the files."""
