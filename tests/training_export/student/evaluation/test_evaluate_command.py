@@ -190,3 +190,13 @@ def test_lines_that_are_no_cases_are_counted_by_reason(answered, moments, tmp_pa
 def test_a_model_that_is_not_there_is_named(tmp_path, cases) -> None:
     with pytest.raises(ModelNotFound, match=r"none\.gguf does not exist"):
         run(tmp_path / "none.gguf", "--cases", cases, "--out", tmp_path / "out")
+
+
+def test_failures_are_shown_of_the_cases_that_may_be_quoted(answered, asked, moments, cases, tmp_path) -> None:
+    model, out = answered
+    wrong = asked[2]["failures"][-1]["name"]
+    own = tmp_path / "own.jsonl"
+    write_examples(own, [example for moment in moments if (example := moment.example(seed=1)).name == wrong])
+    found = json.loads(run(model, "--cases", cases, "--quote", own, "--out", out, "--json").stdout)
+    assert [failure["name"] for failure in found["failures"]] == [wrong]
+    assert found["total"] == asked[2]["total"]
