@@ -28,6 +28,8 @@ ONLY_IN = {
     "prometheus_client": ("capture/collector/",),
     "llama_cpp": ("daemon/engine/", "training_export/student/"),
     "pygls": ("daemon/lsp/",),
+    "starlette": ("daemon/http/", "daemon/hub.py"),
+    "uvicorn": ("daemon/http/",),
     "torch": ("training_export/student/",),
     "anthropic": ("training_export/teachers/anthropic_service.py", "training_export/teachers/stand_in/"),
     "openai": ("training_export/teachers/openai_service.py", "training_export/teachers/stand_in/"),
