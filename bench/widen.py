@@ -31,7 +31,7 @@ from daemon.registry import checksum
 Matrix = NDArray[np.float32]
 Kind = gguf.GGMLQuantizationType
 
-RECIPE = 1  # part of a cached file's name: raise it when what is written changes
+RECIPE = 2  # part of a cached file's name: raise it when what is written changes
 ARCHITECTURE = "qwen2"
 NEVER = np.float32(-1e9)  # the logit of a padding token
 QUANTISATIONS = {"f32": Kind.F32, "q8_0": Kind.Q8_0, "q4_0": Kind.Q4_0}
@@ -141,13 +141,18 @@ class Widened:
     def metadata(self) -> dict[str, int]:
         """The sizes that differ, by their keys."""
         shape = self._shape
-        return {
-            f"{ARCHITECTURE}.block_count": shape.layers,
-            f"{ARCHITECTURE}.embedding_length": shape.width,
-            f"{ARCHITECTURE}.feed_forward_length": shape.hidden,
-            f"{ARCHITECTURE}.attention.head_count": shape.heads,
-            f"{ARCHITECTURE}.attention.head_count_kv": shape.key_value_heads,
+        sizes = {
+            "block_count": shape.layers,
+            "embedding_length": shape.width,
+            "feed_forward_length": shape.hidden,
+            "attention.head_count": shape.heads,
+            "attention.head_count_kv": shape.key_value_heads,
+            "attention.key_length": shape.head_size,
+            "attention.value_length": shape.head_size,
+            "rope.dimension_count": shape.head_size,
+            "vocab_size": shape.vocabulary,
         }
+        return {f"{ARCHITECTURE}.{key}": size for key, size in sizes.items()}
 
     @property
     def norm_epsilon(self) -> float:

@@ -106,8 +106,16 @@ class HttpServer:
                 log.warning("no HTTP server: its packages are missing")
                 return
             server = _server(self._make_application(token))
-            self._running = server, asyncio.create_task(server.serve(sockets=[listener]))
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            task.add_done_callback(self._ended)
+            self._running = server, task
             log.info("serving HTTP on the loopback")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.problem = f"the HTTP server ended ({type(error).__name__}); see `foretype logs`"
+            log.error("the HTTP server ended", exc_info=error)
 
     async def _stop(self) -> None:
         if self._running is None:
@@ -115,7 +123,7 @@ class HttpServer:
         server, task = self._running
         self._running = None
         server.should_exit = server.force_exit = True
-        await task
+        await asyncio.wait([task])
 
 
 def own_token(path: Path) -> str:

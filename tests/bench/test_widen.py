@@ -28,11 +28,10 @@ def student_f32(tmp_path_factory):
 @pytest.fixture(scope="module")
 def moments():
     """Prompts and what the student answers."""
-    found = asked(every=15)
-    assert len(found) == 39
+    found = asked(every=7)
     texts = answers(EMBEDDED_PATH, found)
     assert len(set(texts)) > 3, "these moments ask for different answers"
-    assert texts.count(None) < 20, "most of them are not given up"
+    assert len(texts) - texts.count(None) >= 20, "so many of them are not given up"
     return found, texts
 
 
