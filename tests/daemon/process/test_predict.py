@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import linecache
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,23 +60,21 @@ def test_a_rename_in_the_history_is_propagated(shop):
 
 
 def test_a_rename_is_propagated_in_a_file_of_the_standard_library(world):
-    """The parameter of `linecache.getline` was just renamed where it is declared."""
-    before = Path(linecache.__file__).read_text(encoding="utf-8")
-    after = before.replace("def getline(filename, lineno,", "def getline(filename, line_number,")
-    (world.project / "linecache.py").write_text(after)
-    patch = difflib.unified_diff(
-        before.splitlines(True), after.splitlines(True), "a/linecache.py", "b/linecache.py", n=3
-    )
+    """The parameter of `shlex._print_tokens` was just renamed where it is declared."""
+    before = Path(shlex.__file__).read_text(encoding="utf-8")
+    after = before.replace("def _print_tokens(lexer):", "def _print_tokens(lexer_text):")
+    (world.project / "shlex.py").write_text(after)
+    patch = difflib.unified_diff(before.splitlines(True), after.splitlines(True), "a/shlex.py", "b/shlex.py", n=3)
     (world.project / "rename.patch").write_text("".join(patch))
-    row = next(number for number, line in enumerate(after.split("\n"), 1) if line.startswith("def getline("))
-    column = len("def getline(filename, line_number") + 1
-    made = world.foretype("predict", f"linecache.py:{row}:{column}", "--history", "rename.patch")
+    row = next(number for number, line in enumerate(after.split("\n"), 1) if line.startswith("def _print_tokens("))
+    column = len("def _print_tokens(lexer_text") + 1
+    made = world.foretype("predict", f"shlex.py:{row}:{column}", "--history", "rename.patch")
 
     assert made.returncode == 0, made.stderr
-    removed = [line for line in made.stdout.split("\n") if line.startswith("-") and "lineno" in line]
-    added = [line for line in made.stdout.split("\n") if line.startswith("+") and "line_number" in line]
+    removed = [line for line in made.stdout.split("\n") if line.startswith("-") and "lexer" in line]
+    added = [line for line in made.stdout.split("\n") if line.startswith("+") and "lexer_text" in line]
     assert removed
-    assert [line[1:].replace("lineno", "line_number") for line in removed] == [line[1:] for line in added]
+    assert [line[1:].replace("lexer", "lexer_text") for line in removed] == [line[1:] for line in added]
 
 
 class ScriptedClient(ScriptedEngine):
