@@ -97,5 +97,6 @@ def test_a_prompt_may_name_no_path():
 
 @given(st.text(max_size=60) | st.text("<|=>marker_1 CURENT\n", max_size=60))
 def test_no_text_makes_it_fail(text):
-    shown_region(text)
-    shown_path(text)
+    region = shown_region(text)
+    assert region is None or len(region.text) < len(text)
+    assert shown_path(text) in text
