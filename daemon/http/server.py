@@ -49,11 +49,6 @@ class HttpServer:
         self._turn = asyncio.Lock()
         self._following: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_on(self) -> bool:
-        """Whether somebody may come who is no window."""
-        return self._running is not None
-
     def begin(self) -> None:
         """Serve if the settings say so, and follow them."""
         self._settings.subscribe(self._follow)
