@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING
 
 from capture.editing.line_diff import minimal_edits
 from capture.editing.positions import Position, Range, utf16_length
+from capture.inputs import EMPTY_SPAN, Span
 from daemon.engine.messages import Counters, EngineAnswer, Origin
 from daemon.file_edits import RowsRewritten, nearest_rewrite
+from daemon.next_places import PlaceKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from capture.inputs import PredictionInputs
     from daemon.file_edits import Text
 
@@ -61,7 +65,7 @@ class Prediction:
     ``rest`` is what else the answer changes, from the top down, too far away to be shown along with it.
     ``confidence`` is between 0 and 1; ``seconds`` is what the engine took, and with the counters zero where the
     ``source`` is an earlier prediction. ``origin`` says who wrote the text. What an earlier prediction has become keeps
-    its ``id`` and its ``origin``.
+    its ``id`` and its ``origin``. ``place`` says why it is where it is.
     """
 
     uri: str
@@ -74,14 +78,19 @@ class Prediction:
     source: Source = Source.MODEL
     origin: Origin = Origin.MODEL
     rest: tuple[TextEdit, ...] = ()
+    place: PlaceKind = PlaceKind.HERE
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """No prediction; ``reason`` is a sentence for status."""
+    """No prediction; ``reason`` is a sentence for status.
+
+    ``seen_rows`` of the document are those that the model could have changed, empty where that is not known.
+    """
 
     reason: str
+    seen_rows: Span = EMPTY_SPAN
 
 
 def to_prediction(
@@ -144,6 +153,22 @@ def as_ghost_text(prediction: Prediction, cursor: Position, line: str, line_end:
     return _around_cursor(prediction, edit, cursor, line)
 
 
+def together(prediction: Prediction, document: Text) -> Prediction:
+    """``prediction`` with all that its answer changes: the edit nearest the cursor first, the others from the top."""
+    edits = (*prediction.edits, *prediction.rest)
+    return replace(prediction, edits=edits, replaced=tuple(document.text_in(edit.range) for edit in edits), rest=())
+
+
+def joined(edits: Sequence[TextEdit], document: Text) -> TextEdit:
+    """One edit that does what all ``edits``, which do not overlap, do together."""
+    in_order = sorted(edits, key=lambda edit: edit.range.start)
+    reached, text = in_order[0].range.start, ""
+    for edit in in_order:
+        text += document.text_in(Range(reached, edit.range.start)) + edit.text
+        reached = edit.range.end
+    return TextEdit(Range(in_order[0].range.start, reached), text)
+
+
 def within(prediction: Prediction, where: Range, line: str) -> Prediction | None:
     """The same change said of the wider range ``where`` of ``line``; None when it reaches beyond."""
     edit = prediction.edits[0]
@@ -163,6 +188,14 @@ class _Hunk:
     start: int
     end: int
     text: str
+
+
+def rows_seen(inputs: PredictionInputs, answer: EngineAnswer) -> Span:
+    """The rows of the document that ``answer`` could have changed."""
+    first_row = inputs.excerpt_start_row or 0
+    region = inputs.excerpt_bytes[: answer.region_end_bytes]
+    end_row = first_row + region.count(b"\n") + (0 if region.endswith(b"\n") else 1)
+    return Span(first_row + region.count(b"\n", 0, max(0, answer.region_start_bytes)), end_row)
 
 
 def _refusal(answer: EngineAnswer, min_confidence: float) -> str:

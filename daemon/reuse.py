@@ -34,12 +34,14 @@ from capture.editing.positions import (
     utf16_length,
 )
 from daemon.engine.messages import Counters
+from daemon.next_places import PlaceKind
 from daemon.prediction import Prediction, Source, TextEdit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capture.editing.document import Document
+    from daemon.parts import Parted
 
 ROWS_KEPT = 2  # rows above and below a prediction that must be as they were: the model had looked at them most
 COMPARED_ROWS = 256  # compared at a time; equal rows are mostly the same objects, so this is quick
@@ -131,6 +133,18 @@ def carried(prediction: Prediction, then: FrozenText, now: FrozenText, cursor: P
         return Carried(_following(prediction, then, now), None)
     typed = typed_into(middle, replaced, edit.text)
     return None if typed is None else _shrunk(prediction, then, now, middle, typed)
+
+
+def after_part(prediction: Prediction, parted: Parted, then: FrozenText, now: FrozenText) -> Prediction | None:
+    """What is left of ``prediction``, made for ``then``, once a part of it made ``now`` of that; None if nothing is."""
+    if parted.rest is None:
+        return _following(prediction, then, now)
+    return replace(
+        _reused(prediction, now, Source.REST),
+        edits=(parted.rest,),
+        replaced=(parted.replaced_by_rest,),
+        rest=_rest(prediction, then, now),
+    )
 
 
 def typed_into(now: str, replaced: str, predicted: str) -> int | None:
@@ -247,6 +261,7 @@ def _following(prediction: Prediction, then: FrozenText, now: FrozenText) -> Pre
         replaced=(now.text_in(edit.range),),
         confidence=prediction.confidence,
         source=Source.REST,
+        place=PlaceKind.SAME_ANSWER,
         origin=prediction.origin,
         rest=tuple(rest),
     )

@@ -82,6 +82,7 @@ class _Job:
     waiters: list[asyncio.Future[Any]] = field(default_factory=list)
     speculative: bool = False  # goes on although nobody waits
     spared: bool = False  # its text is outdated, its answer perhaps not: no newer guess of its session ends it
+    then: Callable[[Answered], None] | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -174,17 +175,24 @@ class Scheduler:
         self._status.worked(moment.session_id, Work(taken=1, tokens_taken=tokens), ahead=bool(moment.assumed))
 
     def speculate(
-        self, moment: Moment, make_inputs: Callable[[], PredictionInputs], *, deadline_seconds: float
+        self,
+        moment: Moment,
+        make_inputs: Callable[[], PredictionInputs],
+        *,
+        deadline_seconds: float,
+        then: Callable[[Answered], None] | None = None,
     ) -> None:
         """Work on ``moment`` when nothing better is to do; the session's older guess is given up.
 
-        Work that ``outdate`` spared is finished first. Nothing is loaded for a guess.
+        ``then`` hears the answer, if there is one before the guess is given up. Work that ``outdate`` spared is
+        finished first. Nothing is loaded for a guess.
         """
         if self.engine_of(moment.uri).state is not EngineState.READY or self.knows(moment):
             return
         self._drop_guess(moment.session_id)
         ask = _asking(moment, make_inputs)
-        self._guesses[moment.session_id] = _Job(moment, ask, deadline_seconds, self._clock(), speculative=True)
+        job = _Job(moment, ask, deadline_seconds, self._clock(), speculative=True, then=then)
+        self._guesses[moment.session_id] = job
         self._start_next()
 
     def knows(self, moment: Moment) -> bool:
@@ -220,13 +228,14 @@ class Scheduler:
         else:
             self._drop(running)
 
-    def forget_answers(self, session_id: str, uri: str, *, spare: Container[Moment] = ()) -> None:
-        """No more answer with what is known of a document as it was: its version may come again with another text.
+    def forget_answers(self, session_id: str, *, spare: Container[Moment] = ()) -> None:
+        """No more answer with what is known of a session's texts as they were.
 
-        What was computed as if a prediction were accepted or a key were pressed is about that text and stays.
+        A version may come again with another text, and the edits of one document are shown in all. What was computed
+        as if a prediction were accepted or a key were pressed is about that text and stays.
         """
         for moment in list(self._recent):
-            if (moment.session_id, moment.uri) == (session_id, uri) and not moment.assumed and moment not in spare:
+            if moment.session_id == session_id and not moment.assumed and moment not in spare:
                 del self._recent[moment]
 
     def forget_session(self, session_id: str) -> None:
@@ -360,6 +369,8 @@ class Scheduler:
             # After a deadline the next try may be in time.
             if isinstance(answered, Answered) and answered.stop is not StopReason.DEADLINE:
                 self._remember(job.moment, answered)
+                if job.then is not None:
+                    job.then(answered)
             self._settle(job, answered)
         finally:
             tokens = engine.tokens_evaluated - tokens_before

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from capture.context.asking import Asker, Found, Question
 from capture.context.cochange import CoChange
 from capture.context.followed import Followed, stands_in
-from capture.context.identifiers import identifiers_near
+from capture.context.identifiers import identifiers_near, item_headed_at
 from capture.context.recent import RecentFiles
 from capture.context.related import MAX_DEFINITIONS_PER_NAME, choose, definition_candidates
 from capture.context.syntax_errors import SyntaxProblem, syntax_problems
@@ -101,6 +101,13 @@ class Context:
         if all(holds):
             return followed.shown
         return tuple(file for file, held in zip(followed.shown, holds, strict=True) if held)
+
+    def item_headed_at(self, uri: str, cursor: Position) -> str:
+        """The name of the item in whose head the cursor is, as far as a grammar tells; else empty."""
+        followed = self._followed.get(uri)
+        if followed is None or not self._predicted_in(followed.path):
+            return ""
+        return item_headed_at(followed.tree.around(followed.document, cursor.line), cursor)
 
     def opened(self, uri: str, path: str, language_id: str, document: Document) -> None:
         """A document is open; ``document`` is kept up to date by whoever owns it."""

@@ -60,6 +60,22 @@ def identifiers_near(parsed: ParsedRows, cursor: Position) -> tuple[Identifier, 
     return tuple(Identifier(name, position) for name, (_, position) in ranked[:MAX_IDENTIFIERS])
 
 
+def item_headed_at(parsed: ParsedRows, cursor: Position) -> str:
+    """The name of the innermost item in whose head, before its body, the cursor is; empty where it is in none."""
+    row = cursor.line - parsed.first_row
+    if parsed.root is None or not 0 <= row < len(parsed.rows):
+        return ""
+    before = parsed.rows[row][: index_at_utf16(parsed.rows[row], cursor.character_utf16)]
+    cursor_bytes = parsed.row_start_bytes(cursor.line) + utf8_length(before)
+    for node in nodes_at(parsed.root, cursor_bytes):
+        body = node.child_by_field_name("body") if _is_item(node) else None
+        if body is not None:
+            name = node.child_by_field_name("name")
+            is_in_head = name is not None and cursor_bytes <= body.start_byte
+            return parsed.source[name.start_byte : name.end_byte].decode() if name is not None and is_in_head else ""
+    return ""
+
+
 def _names(parsed: ParsedRows, root: Node, cursor: Position, cursor_bytes: int) -> Iterator[_Found]:
     """By the grammar."""
     around = (
@@ -75,10 +91,14 @@ def _names(parsed: ParsedRows, root: Node, cursor: Position, cursor_bytes: int) 
 def _headers(root: Node, cursor_bytes: int) -> Iterator[tuple[int, int]]:
     """What stands before the bodies of the items that hold the cursor, innermost first."""
     for node in nodes_at(root, cursor_bytes):
-        if node.type.endswith(_ITEM_ENDINGS) or (node.is_named and node.type in _ITEM_KINDS):
+        if _is_item(node):
             body = node.child_by_field_name("body")
             if body is not None:
                 yield node.start_byte, min(body.start_byte, node.start_byte + MAX_HEADER_BYTES)
+
+
+def _is_item(node: Node) -> bool:
+    return node.type.endswith(_ITEM_ENDINGS) or (node.is_named and node.type in _ITEM_KINDS)
 
 
 def _name_nodes(root: Node, start_bytes: int, end_bytes: int) -> Iterator[Node]:

@@ -141,15 +141,16 @@ class EditingState:
         return edits
 
     @contextmanager
-    def supposing(self, uri: str, change: ContentChange) -> Iterator[Position | None]:
+    def supposing(self, uri: str, change: ContentChange, *, predicted: bool = False) -> Iterator[Position | None]:
         """The state as one more change would make it, as long as the context lasts; nothing else may change it then.
 
-        Gives the position behind the change, None where it changes nothing.
+        ``predicted`` says that it accepts a prediction. Gives the position behind the change, None where it changes
+        nothing.
         """
         file, history_before = self._files[uri], self._history.state
         with file.document.supposing(change) as edit:
             if edit is not None:
-                self._history.record(file.document, file.path, edit)
+                self._history.record(file.document, file.path, edit, predicted=predicted)
             try:
                 yield None if edit is None else file.document.position_at(edit.start_bytes + edit.new_bytes)
             finally:

@@ -74,3 +74,5 @@ def note_next_edit_rejected(session: Session, params: Any) -> None:
 def _tell(session: Session, arguments: Any, verdict: OfferState) -> None:
     if isinstance(arguments, list) and arguments and isinstance(arguments[0], str):
         session.offers.told(arguments[0], verdict)
+    if verdict is OfferState.REJECTED:
+        session.next_edits.rejected()

@@ -21,6 +21,8 @@ class ClientTraits:
     shows_progress: bool = False
     edits_by_version: bool = False  # it takes WorkspaceEdit.documentChanges
     hears_of_snapshots: bool = False  # it wants ``foretype/snapshotStored``
+    shows_other_files: bool = False  # it can show and apply an edit in another open document than the one it asks about
+    applies_together: bool = False  # it applies all edits of a reply in one step
     speaks_copilot: bool = False  # it understands didChangeStatus; others would warn about it
 
     @classmethod
@@ -29,6 +31,7 @@ class ClientTraits:
         name = member(params, "clientInfo", "name")
         process_id = member(params, "processId")
         editor = member(params, "initializationOptions", "editorInfo")
+        ours = member(params, "capabilities", "experimental", "foretype")
         editor_name = member(editor, "name")
         name = name if isinstance(name, str) else editor_name if isinstance(editor_name, str) else ""
         return cls(
@@ -37,7 +40,9 @@ class ClientTraits:
             folders=_folders(params),
             shows_progress=member(params, "capabilities", "window", "workDoneProgress") is True,
             edits_by_version=member(params, "capabilities", "workspace", "workspaceEdit", "documentChanges") is True,
-            hears_of_snapshots=(member(params, "capabilities", "experimental", "foretype", "snapshotStored") is True),
+            hears_of_snapshots=member(ours, "snapshotStored") is True,
+            shows_other_files=member(ours, "otherFiles") is True,
+            applies_together=member(ours, "severalEdits") is True,
             # Neovim ignores notifications it has no handler for, so its Copilot-style plugins can be told.
             speaks_copilot=isinstance(editor, dict) or "neovim" in name.lower(),
         )

@@ -112,6 +112,14 @@ class DiagnosticsStore:
         near.sort(key=lambda item: item[:2])
         return tuple(_for_model(text, kept) for _, _, kept in near[:MAX_DIAGNOSTICS])
 
+    def errors(self, document: OpenDocument) -> list[Position]:
+        """Where errors begin that somebody reported; the grammar's own are left out, as typing makes and mends them."""
+        reporters = self._kept.get(document.uri, {})
+        if not reporters or min(reporters) is Reporter.GRAMMAR:
+            return []
+        kept = (kept for kept in reporters[min(reporters)] if kept.severity == ERROR)
+        return [kept.where(document.text)[0] for kept in kept]
+
     def _keep(self, document: OpenDocument, reporter: Reporter, kept: tuple[_Kept, ...]) -> None:
         of_document = self._kept.setdefault(document.uri, {})
         of_document[reporter] = kept

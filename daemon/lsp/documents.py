@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from capture.editing.document import AppliedEdit, Document
     from capture.editing.positions import Position
     from capture.editing.state import EditObserver
-    from capture.inputs import ActiveBufferDiagnostic, PredictionInputs, RelatedFile
+    from capture.inputs import ActiveBufferDiagnostic, EditEvent, PredictionInputs, RelatedFile
     from daemon.prediction import Prediction
     from daemon.settings import Settings
 
@@ -103,9 +103,11 @@ class Documents:
         """Apply one notification's changes; raises KeyError when the document is not open."""
         return self._editing.change(uri, version, changes)
 
-    def supposing(self, document: OpenDocument, change: ContentChange) -> AbstractContextManager[Position | None]:
+    def supposing(
+        self, document: OpenDocument, change: ContentChange, *, predicted: bool = False
+    ) -> AbstractContextManager[Position | None]:
         """The text and its history as ``change`` would make them: see ``EditingState.supposing``."""
-        return self._editing.supposing(document.uri, change)
+        return self._editing.supposing(document.uri, change, predicted=predicted)
 
     def distrust(self, uri: str) -> None:
         """A change could not be read: our text is not the editor's until a whole text comes."""
@@ -115,6 +117,12 @@ class Documents:
         """Stop following a text; its events stay in the history."""
         if self._open.pop(uri, None) is not None:
             self._editing.close(uri)
+
+    @property
+    def newest_event(self) -> EditEvent | None:
+        """The newest edit of the history, whatever file it is about; no model sees it by this way."""
+        events = self._editing.events
+        return events[-1] if events else None
 
     def accepted(self, prediction: Prediction) -> None:
         """Mark the change that a prediction makes as predicted, whether it came already or comes next."""

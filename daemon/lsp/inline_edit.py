@@ -1,8 +1,8 @@
 """``textDocument/copilotInlineEdit``: the next edit anywhere near the cursor, in Copilot's dialect.
 
-The answer is always ``{"edits": [...]}`` with at most one edit, because clients differ in how they read
-several; an empty list means nothing to show, whatever the cause. Clients compare uri and version with what
-they sent, so both go back exactly as they came.
+The answer is always ``{"edits": [...]}``, with more than one edit, or with one in another document, only for clients
+that say that they can show it; an empty list means nothing to show, whatever the cause. Clients compare uri and version
+with what they sent, so both go back exactly as they came.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.lsp.accept import accept_command
 from daemon.lsp.diagnostics import take_attached
+from daemon.lsp.next_edits import Reach
 from daemon.lsp.offers import REJECTED_HERE
 from daemon.lsp.params import optional_version, require_position, require_uri
 from daemon.lsp.wire import range_json
+from daemon.prediction import together
 
 if TYPE_CHECKING:
     from capture.editing.positions import Position
@@ -40,8 +42,9 @@ async def suggest(session: Session, params: Any) -> dict[str, Any]:
             {
                 "text": edit.text,
                 "range": range_json(edit.range),
-                "textDocument": {"uri": uri, "version": prediction.version},
+                "textDocument": {"uri": prediction.uri, "version": prediction.version},
                 "command": accept_command(prediction),
+                "place": prediction.place,
             }
             for edit in prediction.edits
         ]
@@ -53,14 +56,16 @@ async def predicted(
 ) -> Prediction | None:
     """The next edit for an editor that draws it as one, offered on ``surface``; None where there is none to show."""
     session.recorded.cursor(uri, version, position)
-    found = await session.predictor.predict(uri, version, position)
-    document = session.documents.find(uri)
+    reach = Reach.OPEN_DOCUMENTS if session.client.shows_other_files else Reach.DOCUMENT
+    found = await session.predictor.predict(uri, version, position, reach=reach)
+    document = None if found is None else session.documents.find(found.uri)
     if found is not None and document is not None and session.offers.was_rejected(found, document):
         session.predictor.explain(REJECTED_HERE, uri)
         found = None
     if found is None or document is None:
         session.offers.nothing(uri, surface, version)
         return None
-    prediction = session.offers.offer(found, document, surface)
+    whole = together(found, document.text) if session.client.applies_together else found
+    prediction = session.offers.offer(whole, document, surface, asked_about=uri)
     session.predictor.given(found)
     return prediction

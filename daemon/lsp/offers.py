@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from capture.editing.document import Anchor, Bias
 from capture.editing.positions import Range
+from daemon.prediction import joined
 from daemon.reuse import ROWS_KEPT, typed_into
 from daemon.suppress import Rejections
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from capture.editing.document import AppliedEdit
     from capture.snapshot.snapshot import Outcome
     from daemon.lsp.documents import OpenDocument
-    from daemon.prediction import Prediction
+    from daemon.prediction import Prediction, TextEdit
     from daemon.status import StatusBoard
 
 REMEMBERED = 200  # ids a late signal may still name
@@ -70,6 +71,7 @@ class Progress(Enum):
 
     UNTOUCHED = "untouched"
     ON_THE_WAY = "on the way"  # part of the new text is typed and nothing else
+    PART_REACHED = "part reached"  # the part that the editor asked for is there
     REACHED = "reached"
     DIVERGED = "diverged"
 
@@ -84,13 +86,14 @@ class Offer:
 
     prediction: Prediction
     document: OpenDocument
-    surface: str
+    key: tuple[str, str]  # the document that was asked about and the surface
     replaced: str
     predicted: str
     start: Anchor
     end: Anchor
     length_outside_bytes: int  # of the text around the edit; it changes when something else is edited
     state: OfferState = OfferState.OFFERED
+    text_with_part: str | None = None  # between the anchors once the editor applied the part that it asked for
 
 
 class Offers:
@@ -112,13 +115,17 @@ class Offers:
         self._rejections: dict[str, Rejections] = {}  # uri -> what the editor said was rejected there
         self._editor_tells_shown = False
 
-    def offer(self, prediction: Prediction, document: OpenDocument, surface: str) -> Prediction:
-        """Note that ``prediction`` is given to the editor; returns what to give.
+    def offer(
+        self, prediction: Prediction, document: OpenDocument, surface: str, *, asked_about: str = ""
+    ) -> Prediction:
+        """Note that ``prediction``, an edit of ``document``, is given to the editor; returns what to give.
+
+        ``asked_about`` is the uri of the document at the cursor, where that is another.
 
         That is the earlier prediction, with its id, when the editor asks again and nothing changed. What an earlier
         prediction has become, with the same id, is the same offer.
         """
-        key = (document.uri, surface)
+        key = (asked_about or document.uri, surface)
         earlier = self._open.get(key)
         if earlier is not None:
             same = (earlier.prediction.version, earlier.prediction.edits)
@@ -128,13 +135,14 @@ class Offers:
                 earlier.prediction = prediction
                 return prediction
             self._decide(earlier, self._overtaken(earlier), ASKED_AGAIN)
-        where, replaced = prediction.edits[0].range, prediction.replaced[0]
+        whole = joined(prediction.edits, document.text)
+        where, replaced = whole.range, document.text.text_in(whole.range)
         offer = Offer(
             prediction,
             document,
-            surface,
+            key,
             replaced=replaced,
-            predicted=prediction.edits[0].text,
+            predicted=whole.text,
             start=document.text.anchor(where.start, Bias.LEFT),
             end=document.text.anchor(where.end, Bias.RIGHT),
             length_outside_bytes=document.text.length_bytes - len(replaced.encode()),
@@ -173,6 +181,9 @@ class Offers:
             progress = _progress(offer)
             if progress is Progress.REACHED:
                 self._accept(offer, "the text became what was predicted")
+            elif progress is Progress.PART_REACHED:
+                offer.text_with_part = None
+                self.told_partial(offer.prediction.id)
             elif progress is Progress.DIVERGED or _elsewhere(offer, edits):
                 self._decide(offer, self._overtaken(offer), "something else was typed")
 
@@ -202,6 +213,19 @@ class Offers:
             rejections.remember(offer.prediction, offer.document.text)
         self._decide(offer, verdict, THE_EDITOR_SAYS)
 
+    def on_screen(self, prediction_id: str) -> Prediction | None:
+        """The prediction, in its latest form, while it is undecided."""
+        offer = self._by_id.get(prediction_id)
+        return offer.prediction if offer is not None and offer.state.is_open else None
+
+    def expect_part(self, prediction_id: str, part: TextEdit) -> None:
+        """The editor is about to apply ``part`` of this one, which is about the text as it is."""
+        offer = self._by_id[prediction_id]
+        text = offer.document.text
+        start, end = (text.position_at(anchor.offset_bytes) for anchor in (offer.start, offer.end))
+        before, behind = Range(start, part.range.start), Range(part.range.end, end)
+        offer.text_with_part = text.text_in(before) + part.text + text.text_in(behind)
+
     def told_partial(self, prediction_id: str) -> None:
         """The editor says that a part of this one was accepted; what becomes of the rest is still open."""
         offer = self._by_id.get(prediction_id)
@@ -211,7 +235,7 @@ class Offers:
                 self._observer.decided(prediction_id, "partially_accepted", THE_EDITOR_SAYS)
 
     def _open_in(self, uri: str) -> list[Offer]:
-        return [offer for (offered_in, _), offer in self._open.items() if offered_in == uri]
+        return [offer for offer in self._open.values() if offer.prediction.uri == uri]
 
     def _show(self, offer: Offer) -> None:
         if offer.state is OfferState.OFFERED:
@@ -236,9 +260,8 @@ class Offers:
         if not offer.state.is_open:
             return
         offer.state = state
-        key = (offer.prediction.uri, offer.surface)
-        if self._open.get(key) is offer:
-            del self._open[key]
+        if self._open.get(offer.key) is offer:
+            del self._open[offer.key]
         if state is OfferState.ACCEPTED:
             self._status.count("accepted", self._session_id)
         elif state is OfferState.REJECTED:
@@ -271,6 +294,8 @@ def _progress(offer: Offer) -> Progress:
     now = text.text_in(Range(text.position_at(start_bytes), text.position_at(end_bytes)))
     if now == offer.predicted:
         return Progress.REACHED
+    if now == offer.text_with_part:
+        return Progress.PART_REACHED
     if now == offer.replaced:
         return Progress.UNTOUCHED
     return Progress.DIVERGED if typed_into(now, offer.replaced, offer.predicted) is None else Progress.ON_THE_WAY

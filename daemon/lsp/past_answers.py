@@ -8,15 +8,16 @@ still fit; and work on the text as it would be after the person accepts what is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from capture.editing.positions import Position, split_rows, utf16_length
 from daemon.prediction import Source
-from daemon.reuse import FrozenText, carried, may_still_hold, repeats_typing
+from daemon.reuse import FrozenText, after_part, carried, may_still_hold, repeats_typing
 
 if TYPE_CHECKING:
     from capture.editing.document import AppliedEdit, Document
+    from daemon.parts import Parted
     from daemon.prediction import Prediction
     from daemon.scheduler import Moment
 
@@ -52,8 +53,19 @@ class _Ahead:
     text: FrozenText
     cursor: Position
     first_row: int
+    elsewhere: dict[Position, Moment] = field(default_factory=dict)  # what was asked with the cursor at other places
     version: int | None = None  # of the document, while it has this text
     is_away: bool = False  # something else was typed, which may be taken back
+
+
+@dataclass(frozen=True, slots=True)
+class _ExpectedPart:
+    """``then`` becomes ``after`` when the part is applied."""
+
+    prediction: Prediction
+    parted: Parted
+    then: FrozenText
+    after: FrozenText
 
 
 class PastAnswers:
@@ -67,6 +79,7 @@ class PastAnswers:
         self._under_way: Moment | None = None
         self._ahead: _Ahead | None = None
         self._foreseen: tuple[Moment, int, Position] | None = None
+        self._expected: _ExpectedPart | None = None
 
     def asks(self, moment: Moment, document: Document, cursor: Position) -> None:
         """The engine is asked about ``moment``; the document is as it will be answered about."""
@@ -100,7 +113,11 @@ class PastAnswers:
         self._changes += 1
         self._foreseen = None
         now = FrozenText.of(document)
-        self._held = self._carried(self._held, now) or self._carried(self._first, now)
+        expected, self._expected = self._expected, None
+        if expected is not None and now.all_rows == expected.after.all_rows:
+            self._hold_rest(expected, now)
+        else:
+            self._held = self._carried(self._held, now) or self._carried(self._first, now)
         self._follow_ahead(now)
         if under_way is not None and under_way in self._questions:
             self._under_way = under_way
@@ -147,10 +164,21 @@ class PastAnswers:
         late, self._under_way = self._under_way, None
         return late
 
+    def expect_part(self, prediction: Prediction, parted: Parted, document: Document) -> None:
+        """A part of ``prediction``, which is about the text as it is, is about to be applied."""
+        then = FrozenText.of(document)
+        after, _ = then.edited(parted.part, document.offset_bytes(parted.part.range.start))
+        self._expected = _ExpectedPart(prediction, parted, then, after)
+
     def look_ahead(self, prediction: Prediction, moment: Moment, document: Document, cursor: Position) -> None:
         """Take ``prediction``, made for the text as it is, as accepted; ``moment`` is to be asked for that text."""
         after, _ = accepted(prediction, document)
         self._ahead = _Ahead(moment, prediction.id, after, cursor, prediction.edits[0].range.start.line)
+
+    def look_elsewhere(self, prediction: Prediction, moment: Moment, place: Position) -> None:
+        """``moment`` is to be asked, too, for the text with ``prediction`` accepted, with the cursor at ``place``."""
+        if self._ahead is not None and self._ahead.prediction_id == prediction.id:
+            self._ahead.elsewhere[place] = moment
 
     def foresee(self, moment: Moment, document: Document, cursor: Position) -> None:
         """The text and ``cursor`` as they are now were asked about as ``moment`` before they came about."""
@@ -166,9 +194,18 @@ class PastAnswers:
         if self._foreseen is not None and self._foreseen[1:] == (version, cursor):
             return self._foreseen[0]
         ahead = self._ahead
-        if ahead is None or version != ahead.version or not ahead.first_row <= cursor.line <= ahead.cursor.line:
+        if ahead is None or version != ahead.version:
+            return None
+        if cursor in ahead.elsewhere:
+            return ahead.elsewhere[cursor]
+        if not ahead.first_row <= cursor.line <= ahead.cursor.line:
             return None
         return ahead.moment
+
+    def _hold_rest(self, expected: _ExpectedPart, now: FrozenText) -> None:
+        rest = after_part(expected.prediction, expected.parted, expected.then, now)
+        self._first = None  # who undoes what was accepted does not want it again
+        self._held = None if rest is None else _Held(rest, _Question(now, None, self._changes))
 
     def _follow_ahead(self, now: FrozenText) -> None:
         ahead = self._ahead

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 from daemon.engine.api import EngineState
 from daemon.engine.errors import EngineError, StillLoading
 from daemon.engine.messages import Counters
+from daemon.lsp.next_edits import Reach
 from daemon.lsp.past_answers import PastAnswers
 from daemon.lsp.status_notifications import StatusKind
 from daemon.lsp.work_ahead import WorkAhead
-from daemon.prediction import Nothing, Prediction, Source, to_prediction
+from daemon.next_places import PlaceKind
+from daemon.prediction import Nothing, Prediction, Source, rows_seen, to_prediction
 from daemon.scheduler import Moment, Superseded
 from daemon.settings import with_editor_settings
 from daemon.suppress import min_confidence, presentable, refusal
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
     from daemon.lsp.capturing import Capturing
     from daemon.lsp.diagnostics import DiagnosticsStore
     from daemon.lsp.documents import Documents, OpenDocument
+    from daemon.lsp.next_edits import NextEdits
     from daemon.lsp.status_notifications import Announcer
     from daemon.lsp.surroundings import Surroundings
+    from daemon.next_places import Place
+    from daemon.parts import Parted
     from daemon.scheduler import Answered
     from daemon.services import Services
     from daemon.settings import Settings
@@ -71,6 +76,7 @@ class Predictor:
         surroundings: Surroundings,
         capturing: Capturing,
         announcer: Announcer,
+        next_edits: NextEdits,
     ) -> None:
         self._session_id = session_id
         self._services = services
@@ -79,12 +85,21 @@ class Predictor:
         self._surroundings = surroundings
         self._capturing = capturing
         self._announcer = announcer
+        self._next_edits = next_edits
+        self._asked_elsewhere = ""  # the uri of the other document that the present question led to
         self._editor_settings: Mapping[str, Any] = {}
         self._questions = 0
         self._past: dict[str, PastAnswers] = {}  # of the documents the editor asked about, by uri
         self._ahead = WorkAhead(
-            services.scheduler, documents, self._moment, self._seen, lambda: self.settings, services.reading_seconds
+            services.scheduler,
+            documents,
+            self._moment,
+            self._seen,
+            lambda: self.settings,
+            self._places_after,
+            services.reading_seconds,
         )
+        self._reach = Reach.CURSOR  # of the last question
         self._answer_seconds = 0.0  # that the engine needed for its last answer
         self.last_answer: Given | None = None  # to the last question that got one, an edit or none
         self.last_prediction: Prediction | None = None  # the last question's; its ``source`` says what it cost
@@ -101,15 +116,25 @@ class Predictor:
         self._services.status.settings_problem(self._session_id, "; ".join(problems))
 
     async def predict(
-        self, uri: str, version: int | None, position: Position, *, lingers: bool = False
+        self,
+        uri: str,
+        version: int | None,
+        position: Position,
+        *,
+        lingers: bool = False,
+        reach: Reach = Reach.CURSOR,
     ) -> Prediction | None:
         """The prediction for this document at this version and cursor, or None with a reason in status.
 
-        ``version`` None means the version we have. Cancelling aborts the engine, unless the work ``lingers``.
+        ``version`` None means the version we have. Where there is nothing at the cursor, an edit as far away as
+        ``reach`` is looked for; it may be another document's. Cancelling aborts the engine, unless the work
+        ``lingers``.
         """
         self._services.status.count("requests", self._session_id)
         self._questions += 1
+        self._reach = reach
         self.last_prediction = None
+        self._leave_elsewhere()
         document = self._ready(uri, version)
         if document is None:
             return None
@@ -123,6 +148,8 @@ class Predictor:
                 or await self._late(document, past)
                 or await self._asked(document, past, cursor, lingers=lingers)
             )
+            if isinstance(found, Nothing):
+                found = await self._elsewhere(document, cursor, found)
         except Superseded:
             self.explain("something newer was asked or typed", uri)
             return None
@@ -149,6 +176,12 @@ class Predictor:
         document, past = self._documents.find(prediction.uri), self._past.get(prediction.uri)
         if document is not None and past is not None and document.version == prediction.version:
             self._ahead.after_showing(document, past, prediction)
+
+    def expect_part(self, prediction: Prediction, parted: Parted) -> None:
+        """The editor is about to apply a part of ``prediction``, which is about the text as it is."""
+        document, past = self._documents.find(prediction.uri), self._past.get(prediction.uri)
+        if document is not None and past is not None:
+            past.expect_part(prediction, parted, document.text)
 
     @property
     def last_reason(self) -> str:
@@ -187,6 +220,9 @@ class Predictor:
         question is guessed where nothing earlier answers it.
         """
         scheduler = self._services.scheduler
+        self._leave_elsewhere()
+        if cursor is not None:
+            self._next_edits.changed(uri, cursor)
         document, past = self._documents.find(uri), self._past.get(uri)
         if document is None or past is None:
             # Where an editor never asks, nothing is guessed: it must not keep the processor busy.
@@ -198,7 +234,7 @@ class Predictor:
             past.foresee(foreseen, document.text, cursor)
             worth_finishing = (*worth_finishing, foreseen)
         scheduler.outdate(self._session_id, uri, spare=worth_finishing)
-        scheduler.forget_answers(self._session_id, uri, spare=worth_finishing)
+        scheduler.forget_answers(self._session_id, spare=worth_finishing)
         if cursor is None or past.covers_next_question(document.text) or self._refusal(document):
             return
         ahead = past.ahead_for(document.version, cursor)
@@ -215,7 +251,7 @@ class Predictor:
         """The document was closed."""
         self._ahead.stop()
         self._services.scheduler.outdate(self._session_id, uri)
-        self._services.scheduler.forget_answers(self._session_id, uri)
+        self._services.scheduler.forget_answers(self._session_id)
         self._past.pop(uri, None)
 
     def _ready(self, uri: str, version: int | None) -> OpenDocument | None:
@@ -241,7 +277,13 @@ class Predictor:
     def _deadline(self) -> float:
         return self.settings.deadline_ms / 1000
 
-    # The three ways to an answer
+    def _leave_elsewhere(self) -> None:
+        """Something newer was asked or typed: what was to be found in another document is of no use any more."""
+        if self._asked_elsewhere:
+            self._services.scheduler.outdate(self._session_id, self._asked_elsewhere)
+            self._asked_elsewhere = ""
+
+    # The ways to an answer
 
     def _reused(self, document: OpenDocument, past: PastAnswers, cursor: Position) -> Prediction | None:
         prediction = past.reusable(document.text, cursor)
@@ -270,8 +312,38 @@ class Predictor:
             self._note_answer(moment, answered, fitting.source)
         return fitting
 
+    def _places_after(self, answered: Answered, document: OpenDocument, text: Text, cursor: Position) -> list[Place]:
+        """Where to look when ``answered``, about a ``text`` of the document with the cursor there, is no edit."""
+        found = self._judged(answered, document.uri, text)
+        if isinstance(found, Prediction):
+            return []
+        return self._next_edits.places(document, cursor, found.seen_rows, self._reach)
+
+    async def _elsewhere(self, document: OpenDocument, cursor: Position, nothing: Nothing) -> Prediction | Nothing:
+        """What the engine says of the likeliest other places; ``nothing`` where it has nothing to say there either."""
+        version = document.version
+        for place in self._next_edits.places(document, cursor, nothing.seen_rows, self._reach):
+            there = self._documents.find(place.uri)
+            if there is None or self._refusal(there):
+                continue
+            if there is not document:
+                self._asked_elsewhere = place.uri
+            past = self._past.setdefault(place.uri, PastAnswers())
+            found = await self._asked(there, past, place.cursor, place.kind)
+            if not self._is_current(document, version):
+                return Nothing("the text changed before the answer came")
+            if isinstance(found, Prediction):
+                return found
+        return nothing
+
     async def _asked(
-        self, document: OpenDocument, past: PastAnswers, cursor: Position, *, lingers: bool
+        self,
+        document: OpenDocument,
+        past: PastAnswers,
+        cursor: Position,
+        place: PlaceKind = PlaceKind.HERE,
+        *,
+        lingers: bool = False,
     ) -> Prediction | Nothing:
         """What the engine says of the text as it is."""
         scheduler, version = self._services.scheduler, document.version
@@ -295,7 +367,7 @@ class Predictor:
         self._note_answer(moment, answered, ASKED_AGAIN)
         found = self._judged(answered, document.uri, document.text)
         if not isinstance(found, Nothing):
-            found = past.hold(replace(found, source=source), moment, document.text, cursor)
+            found = past.hold(replace(found, source=source, place=place), moment, document.text, cursor)
         if is_new:
             self._capturing.returned(document, answered, found)
         return found
@@ -318,10 +390,11 @@ class Predictor:
     def _judged(self, answered: Answered, uri: str, text: Text) -> Prediction | Nothing:
         """What the answer says of the ``text`` it is about, unless it must not be shown."""
         found = to_prediction(answered.inputs, answered.answer, uri, text, min_confidence=min_confidence(self.settings))
+        seen_rows = rows_seen(answered.inputs, answered.answer)
         if isinstance(found, Nothing):
-            return found
+            return replace(found, seen_rows=seen_rows)
         refused = refusal(found, answered.inputs, self.settings)
-        return Nothing(refused) if refused else presentable(found, text, self.settings)
+        return Nothing(refused, seen_rows) if refused else presentable(found, text, self.settings)
 
     def _is_current(self, document: OpenDocument, version: int) -> bool:
         """Whether the text is still what it was when ``version`` was asked about."""

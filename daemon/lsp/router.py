@@ -18,6 +18,7 @@ from daemon.lsp import (
     inline_completion,
     inline_edit,
     lifecycle,
+    partial_accept,
     status_request,
     text_sync,
 )
@@ -35,6 +36,7 @@ REQUESTS: Mapping[str, Callable[[Session, Any], Awaitable[Any]]] = {
     "textDocument/codeAction": code_action.actions,
     "workspace/executeCommand": accept.execute_command,
     "notifyNextEditRejected": accept.next_edit_rejected,
+    "foretype/part": partial_accept.part,
     "foretype/status": status_request.status,
     "foretype/consent": consent.consent,
     # Copilot's, with nothing behind them

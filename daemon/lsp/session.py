@@ -17,6 +17,7 @@ from daemon.lsp.diagnostics import DiagnosticsStore
 from daemon.lsp.dialect import LSP, Dialect
 from daemon.lsp.documents import Documents
 from daemon.lsp.editor_process import wait_for_death
+from daemon.lsp.next_edits import NextEdits
 from daemon.lsp.offers import Offers
 from daemon.lsp.outgoing import Outgoing
 from daemon.lsp.predicting import Predictor
@@ -61,6 +62,7 @@ class Session:
         self.documents = Documents(observer=self.capturing, real_path=services.ignored.real_path)
         self.diagnostics = DiagnosticsStore()
         self.surroundings = Surroundings(services, self.documents, self.diagnostics, lambda: self.settings)
+        self.next_edits = NextEdits(self.documents, self.diagnostics, self.surroundings)
         self.offers = Offers(self.id, services.status, self._accepted, self.capturing)
         self.predictor = Predictor(
             self.id,
@@ -70,6 +72,7 @@ class Session:
             self.surroundings,
             self.capturing,
             self.announcer,
+            self.next_edits,
         )
         self.recorded = RecordedWindow(self.id, services, self.documents, lambda: self.settings)
         services.status.open_session(self.id)

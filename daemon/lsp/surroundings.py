@@ -130,6 +130,10 @@ class Surroundings:
         """What a model may see beside the document: what is known by now."""
         return self._context.related(uri)
 
+    def item_headed_at(self, uri: str, cursor: Position) -> str:
+        """The name of the function or the like in whose head the cursor is; else empty."""
+        return self._context.item_headed_at(uri, cursor)
+
     def describe(self) -> list[dict[str, Any]]:
         """The companions, for status."""
         return self._companions.describe()

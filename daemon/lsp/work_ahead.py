@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from capture.editing.next_key import next_change
+from capture.editing.positions import ContentChange
 from capture.editing.state import inputs_after
 from daemon.lsp.past_answers import accepted, cursor_behind
 from daemon.prediction import Source
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from capture.editing.positions import Position
     from capture.inputs import PredictionInputs
+    from daemon.file_edits import Text
     from daemon.lsp.documents import Documents, OpenDocument
     from daemon.lsp.past_answers import PastAnswers
+    from daemon.next_places import Place
     from daemon.prediction import Prediction
-    from daemon.scheduler import Moment, Scheduler
+    from daemon.scheduler import Answered, Moment, Scheduler
     from daemon.settings import Settings
 
 DRAWING_SECONDS = 0.005  # the answer is on its way out and the editor draws it: both need a core first
@@ -50,7 +53,8 @@ class WorkAhead:
     """Owns one session's guesses.
 
     ``ask`` makes the moment of a document and cursor, ``see`` its inputs; ``settings`` say what is guessed and how long
-    a guess may take.
+    a guess may take; ``elsewhere`` says where else in a document to ask when an answer about a text of it, with the
+    cursor at that position, is no edit.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class WorkAhead:
         ask: Callable[[OpenDocument, Position], Moment],
         see: Callable[[OpenDocument, Position], PredictionInputs],
         settings: Callable[[], Settings],
+        elsewhere: Callable[[Answered, OpenDocument, Text, Position], list[Place]],
         reading_seconds: float = READING_SECONDS,
     ) -> None:
         self._scheduler = scheduler
@@ -67,6 +72,7 @@ class WorkAhead:
         self._ask = ask
         self._see = see
         self._settings = settings
+        self._elsewhere = elsewhere
         self._reading_seconds = reading_seconds
         self._timers: list[asyncio.TimerHandle] = []
         self._guesses: list[_Guess] = []  # about the text as it is
@@ -140,10 +146,34 @@ class WorkAhead:
         cursor = cursor_behind(prediction)
         moment = replace(self._ask(document, cursor), assumed=prediction.id)
         past.look_ahead(prediction, moment, document.text, cursor)
-        self._speculate(moment, self._inputs_accepted(document, past, cursor))
+        make_inputs = self._inputs_accepted(document, past, cursor)
+        self._speculate(moment, make_inputs, lambda answered: self._guess_place(document, past, prediction, answered))
 
-    def _speculate(self, moment: Moment, make_inputs: Callable[[], PredictionInputs]) -> None:
-        self._scheduler.speculate(moment, make_inputs, deadline_seconds=self._settings().deadline_ms / 1000)
+    def _guess_place(self, document: OpenDocument, past: PastAnswers, prediction: Prediction, near: Answered) -> None:
+        """Nothing is to be done where ``prediction`` is accepted: ask at the likeliest place of the same document."""
+        if not self._is_current(document, prediction.version):
+            return
+        edit = prediction.edits[0]
+        with self._documents.supposing(document, ContentChange(edit.range, edit.text), predicted=True) as behind:
+            if behind is None:
+                return
+            places = self._elsewhere(near, document, document.text, behind)
+            place = next((place.cursor for place in places if place.uri == document.uri), None)
+            if place is None:
+                return
+            inputs = self._see(document, place)
+            moment = replace(self._ask(document, place), assumed=prediction.id)
+        past.look_elsewhere(prediction, moment, place)
+        self._speculate(moment, lambda: inputs)
+
+    def _speculate(
+        self,
+        moment: Moment,
+        make_inputs: Callable[[], PredictionInputs],
+        then: Callable[[Answered], None] | None = None,
+    ) -> None:
+        deadline_seconds = self._settings().deadline_ms / 1000
+        self._scheduler.speculate(moment, make_inputs, deadline_seconds=deadline_seconds, then=then)
 
     def _inputs_accepted(
         self, document: OpenDocument, past: PastAnswers, cursor: Position

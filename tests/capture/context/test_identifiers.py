@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.context.identifiers import MAX_IDENTIFIERS, identifiers_near
+from capture.context.identifiers import MAX_IDENTIFIERS, identifiers_near, item_headed_at
 from capture.context.syntax_tree import MAX_WHOLE_BYTES, SyntaxTree, visible_rows
 from capture.editing.document import Document
 from capture.editing.positions import ContentChange, Position, Range
@@ -181,3 +181,20 @@ def test_what_is_nested_without_end_still_has_the_names_beside_the_cursor(names)
     assert names("near = far\n|value = " + "(" * depth + ")" * depth + "\n", "python") == ["value", "far", "near"]
     words = " ".join(f"word_{number}" for number in range(3_000))
     assert names(f"|run {words}\n", "shellscript") == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("marked", "language_id", "name"),
+    [
+        ("def co|st(a):\n    return a\n", "python", "cost"),
+        ("def cost(a, é='🦊'|):\n    return a\n", "python", "cost"),
+        ("def cost(a):\n    return |a\n", "python", ""),
+        ("class Basket:\n    def cost(self|):\n        return 1\n", "python", "cost"),
+        ("fn cost(a|: i32) -> i32 {\n    a\n}\n", "rust", "cost"),
+        ("x = |1\n", "python", ""),
+        ("def co|st(a):\n", "no such language", ""),
+    ],
+)
+def test_an_item_is_headed_where_its_signature_is(at_cursor, marked, language_id, name):
+    place = at_cursor(marked, language_id)
+    assert item_headed_at(place.parsed, place.cursor) == name
