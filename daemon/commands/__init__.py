@@ -24,6 +24,7 @@ COMMANDS = {
         "Show the hub, its windows, and why there is no prediction.", "daemon.commands.status:application"
     ),
     "doctor": CommandEntry("Check everything a prediction needs.", "daemon.commands.doctor:application"),
+    "editor": CommandEntry("Set up an editor, or try it.", "daemon.commands.editor:application"),
     "serve": CommandEntry("Answer editors that ask over HTTP, as Zed does.", "daemon.commands.serve:application"),
     "pause": CommandEntry("Turn predictions off in all windows.", "daemon.commands.pause:application"),
     "resume": CommandEntry("Turn predictions on again after a pause.", "daemon.commands.resume:application"),

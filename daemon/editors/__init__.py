@@ -1,0 +1,1 @@
+"""What each editor needs to ask foretype: printed, written, and tried."""
