@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-system soak check bench bench-keystrokes bench-keystrokes-quick student student-smoke bench-student wire lock clean
+.PHONY: help demo test test-train test-system test-vscode vsix vscode-images soak check bench bench-keystrokes bench-keystrokes-quick student student-smoke bench-student wire lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,11 @@ $(VENV)/system: $(VENV)/dev
 	@$(INSTALL) --editable '.[dev,system]'
 	@touch $@
 
+$(VENV)/vscode: $(VENV)/dev
+	@echo "foretype: installing what drives a browser"
+	@$(INSTALL) --editable '.[dev,vscode]'
+	@touch $@
+
 $(VENV)/report: $(VENV)/dev
 	@echo "foretype: installing what draws the benchmark's pictures"
 	@$(INSTALL) --editable '.[dev,report]'
@@ -46,13 +51,25 @@ demo: $(VENV)/run-time  ## install, then replay an editing session and show each
 	@$(BIN)/foretype demo
 
 test: $(VENV)/dev  ## every test that needs only Python packages
-	$(BIN)/python -m pytest -m 'not train and not system'
+	$(BIN)/python -m pytest -m 'not train and not system and not vscode'
 
 test-train: $(VENV)/train  ## tests of the student's training (torch)
 	$(BIN)/python -m pytest -m train
 
 test-system: $(VENV)/system  ## tests with a real editor and real processes
 	$(BIN)/python -m pytest -m system
+
+vsix:  ## build the VS Code extension, editors/vscode/foretype-VERSION.vsix (npm)
+	cp LICENSE editors/vscode/
+	cd editors/vscode && npm ci --silent && npx vsce package --out "foretype-$$(node -p 'require("./package.json").version').vsix"
+
+test-vscode: $(VENV)/vscode vsix  ## tests of the extension in VS Code itself, as code-server (600 MB, once); needs Chromium
+	$(BIN)/python -m tests.editors.code_server_install
+	$(BIN)/python -m pytest -m vscode
+
+vscode-images: $(VENV)/vscode vsix  ## take the pictures of VS Code in docs/images anew
+	$(BIN)/python -m tests.editors.code_server_install
+	$(BIN)/python -m tests.editors.vscode_images docs/images
 
 soak: $(VENV)/dev  ## the long runs: 50,000 answers per prompt family, cut at every byte; a store and a hub killed 200 times; planted secrets; uploads through a failing network; every stage killed 50 times (hours)
 	ANSWERS_PER_FAMILY=50000 $(BIN)/python -m pytest tests/daemon/prompts/test_answers_are_safe.py -k cut_anywhere -v
@@ -125,7 +142,7 @@ student-smoke: $(VENV)/train  ## make a tiny student from source code to a predi
 wire: $(VENV)/dev  ## generate the stubs of the upload service from proto/ into capture/wire
 	$(BIN)/python -m grpc_tools.protoc -Icapture/wire=proto --python_out=. --pyi_out=. --grpc_python_out=. capture/wire/snapshots.proto
 
-lock: $(VENV)/train $(VENV)/system  ## write what is installed into constraints.txt
+lock: $(VENV)/train $(VENV)/system $(VENV)/vscode  ## write what is installed into constraints.txt
 	$(PIP) freeze --exclude-editable | sed 's|+cpu$$||' > constraints.txt
 
 clean:  ## remove the environment and everything generated

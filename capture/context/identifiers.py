@@ -61,7 +61,10 @@ def identifiers_near(parsed: ParsedRows, cursor: Position) -> tuple[Identifier, 
 
 
 def item_headed_at(parsed: ParsedRows, cursor: Position) -> str:
-    """The name of the innermost item in whose head, before its body, the cursor is; empty where it is in none."""
+    """The name of the innermost item in whose head, before its body, the cursor is; empty where it is in none.
+
+    What the grammar cannot read is no head: it may be the body of one whose brackets are open.
+    """
     row = cursor.line - parsed.first_row
     if parsed.root is None or not 0 <= row < len(parsed.rows):
         return ""
@@ -71,7 +74,8 @@ def item_headed_at(parsed: ParsedRows, cursor: Position) -> str:
         body = node.child_by_field_name("body") if _is_item(node) else None
         if body is not None:
             name = node.child_by_field_name("name")
-            is_in_head = name is not None and cursor_bytes <= body.start_byte
+            is_broken = any(child.has_error for child in node.children if child.end_byte <= body.start_byte)
+            is_in_head = name is not None and cursor_bytes <= body.start_byte and not is_broken
             return parsed.source[name.start_byte : name.end_byte].decode() if name is not None and is_in_head else ""
     return ""
 

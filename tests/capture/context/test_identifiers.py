@@ -192,6 +192,7 @@ def test_what_is_nested_without_end_still_has_the_names_beside_the_cursor(names)
         ("class Basket:\n    def cost(self|):\n        return 1\n", "python", "cost"),
         ("fn cost(a|: i32) -> i32 {\n    a\n}\n", "rust", "cost"),
         ("x = |1\n", "python", ""),
+        ("def cost(a, (b|):\n    return a\n", "python", ""),
         ("def co|st(a):\n", "no such language", ""),
     ],
 )
