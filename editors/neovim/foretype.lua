@@ -1,11 +1,15 @@
 -- foretype for Neovim 0.11: asks for the next edit while you type, draws it, goes to it, applies it. See README.md.
+local PLACES = { ['same answer'] = 'next', ['other occurrence'] = 'same name', ['changed definition'] = 'uses this' }
 local M = { debounce_ms = 50, status = nil } -- `status`: {kind, message, busy}, as the daemon last said
 local api, util, NAME, UTF16 = vim.api, vim.lsp.util, 'foretype', 'utf-16' -- the daemon always counts in UTF-16
 local namespace, timer = api.nvim_create_namespace(NAME), assert(vim.uv.new_timer())
 local known = {} -- by buffer: the diagnostics of others as they were found, because the daemon moves them with the text
-local shown, asked = nil, {} -- the edit on the screen: {buffer, client, edit}; the newest question: {buffer, version}
+local shown, asked = nil, {} -- the edit on the screen: {buffer, from, client, edit}; the newest question: {buffer, version}
+local jumping = false -- to the edit that is shown, in another buffer
 function M.dismiss() -- take the edit off the screen, and one that is still to come
-  if shown and api.nvim_buf_is_valid(shown.buffer) then api.nvim_buf_clear_namespace(shown.buffer, namespace, 0, -1) end
+  for _, buffer in ipairs(shown and { shown.buffer, shown.from } or {}) do
+    if api.nvim_buf_is_valid(buffer) then api.nvim_buf_clear_namespace(buffer, namespace, 0, -1) end
+  end
   shown, asked = nil, {}
 end
 local function client_of(buffer) return vim.lsp.get_clients({ name = NAME, bufnr = buffer })[1] end
@@ -23,6 +27,13 @@ local function draw(buffer, edit) -- what goes is marked; what comes stands behi
   local above = to.character == 0 and new[#new] == last and table.remove(new) ~= nil
   mark(to.line, 0, { virt_lines = vim.tbl_map(chunks, new), virt_lines_above = above })
 end
+local function point(edit, buffer) -- behind the cursor's line, where the edit is to be found when it is out of sight
+  local row, line, here = api.nvim_win_get_cursor(0)[1], edit.range.start.line + 1, buffer == api.nvim_get_current_buf()
+  if here and line >= vim.fn.line('w0') and line <= vim.fn.line('w$') then return end
+  local place = here and (line > row and '↓ ' or '↑ ') or ('→ ' .. vim.fs.basename(api.nvim_buf_get_name(buffer)) .. ':')
+  local label = ('  %s%d %s'):format(place, line, PLACES[edit.place] or edit.place or '')
+  api.nvim_buf_set_extmark(0, namespace, row - 1, 0, { virt_text = { { label, 'DiagnosticHint' } }, virt_text_pos = 'eol' })
+end
 local function diagnostics(buffer) -- vim.diagnostic counts bytes, whatever the server that found them counts
   local found, last_row = vim.diagnostic.get(buffer), api.nvim_buf_line_count(buffer) - 1
   local function units(row, column) return util.character_offset(buffer, math.min(row, last_row), column, UTF16) end
@@ -39,10 +50,12 @@ function M.request() -- ask for the next edit at the cursor; the daemon drops an
   asked, params.textDocument.version, params.diagnostics = mine, mine.version, known[buffer]
   client:request('textDocument/copilotInlineEdit', params, function(_, result)
     local edit = vim.tbl_get(result or {}, 'edits', 1)
-    local fits = edit and vim.deep_equal(edit.textDocument, params.textDocument)
-    if asked ~= mine or not fits or util.buf_versions[buffer] ~= mine.version then return end
-    draw(buffer, edit)
-    shown = { buffer = buffer, client = client, edit = edit }
+    if asked ~= mine or not edit or util.buf_versions[buffer] ~= mine.version then return end
+    local there = vim.uri_to_bufnr(edit.textDocument.uri)
+    if not api.nvim_buf_is_loaded(there) or util.buf_versions[there] ~= edit.textDocument.version then return end
+    draw(there, edit)
+    point(edit, there)
+    shown = { buffer = there, from = buffer, client = client, edit = edit }
     client:notify('textDocument/didShowInlineEdit', { item = { command = edit.command } })
   end, buffer)
 end
@@ -50,7 +63,13 @@ function M.jump_or_accept() -- go to the edit; from its lines: apply it and ask 
   if not shown or util.buf_versions[shown.buffer] ~= shown.edit.textDocument.version then return false end
   local buffer, client, edit, row = shown.buffer, shown.client, shown.edit, api.nvim_win_get_cursor(0)[1] - 1
   local from, place = edit.range.start, { uri = edit.textDocument.uri, range = edit.range }
-  if row < from.line or row > edit.range['end'].line then return util.show_document(place, UTF16) end
+  local is_there = buffer == api.nvim_get_current_buf() and row >= from.line and row <= edit.range['end'].line
+  if not is_there then
+    jumping = true
+    local went = util.show_document(place, UTF16)
+    jumping = false
+    return went
+  end
   vim.go.undolevels = vim.go.undolevels -- begins an undo block, so that undo leaves alone what was typed before
   util.apply_text_edits({ { range = edit.range, newText = edit.text } }, buffer, UTF16)
   local lines, column = vim.split(edit.text, '\n'), byte(vim.fn.getline(from.line + 1), from)
@@ -59,14 +78,32 @@ function M.jump_or_accept() -- go to the edit; from its lines: apply it and ask 
   M.request()
   return true
 end
+function M.accept_part(unit) -- apply its first 'word' or 'line', wherever the cursor is; false when there is none
+  if not shown or util.buf_versions[shown.buffer] ~= shown.edit.textDocument.version then return false end
+  local buffer, client, id = shown.buffer, shown.client, shown.edit.command.arguments[1]
+  client:request('foretype/part', { id = id, unit = unit }, function(_, result)
+    local part = vim.tbl_get(result or {}, 'edits', 1)
+    if not part or util.buf_versions[buffer] ~= part.textDocument.version then return end
+    vim.go.undolevels = vim.go.undolevels
+    util.apply_text_edits({ { range = part.range, newText = part.text } }, buffer, UTF16)
+    local lines = vim.split(part.text, '\n')
+    local row = part.range.start.line + #lines
+    local before = #lines == 1 and byte(vim.fn.getbufoneline(buffer, row), part.range.start) or 0
+    if buffer == api.nvim_get_current_buf() then vim.fn.cursor(row, before + #lines[#lines] + 1) end
+    M.request()
+  end, buffer)
+  return true
+end
 function M.setup(config) -- `config` is what vim.lsp.config takes, to change `cmd` for example
   local lsp = { cmd = { NAME, 'lsp', '--stdio' }, root_markers = { '.git' }, flags = { debounce_text_changes = 0 } }
+  lsp.capabilities = vim.lsp.protocol.make_client_capabilities()
+  lsp.capabilities.experimental = { foretype = { otherFiles = true } }
   lsp.handlers = { didChangeStatus = function(_, status) M.status = status end }
   vim.lsp.config(NAME, vim.tbl_deep_extend('force', lsp, config or {}))
   vim.lsp.enable(NAME)
   local group = api.nvim_create_augroup(NAME, {})
   local function on(events, callback) api.nvim_create_autocmd(events, { group = group, callback = callback }) end
-  on('BufLeave', M.dismiss)
+  on('BufLeave', function() if not jumping then M.dismiss() end end)
   on({ 'TextChanged', 'TextChangedI' }, function(event)
     if asked.buffer == event.buf and asked.version == util.buf_versions[event.buf] then return end -- asked on accepting
     M.dismiss()

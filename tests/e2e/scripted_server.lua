@@ -1,5 +1,6 @@
 -- A language server inside Neovim that answers what a test tells it to: for the client's own behaviour, where the
--- prediction has to be an exact one. `edit` is the next answer ({text, range}); `heard` is everything that was said.
+-- prediction has to be an exact one. `edit` is the next answer ({text, range}), of the document
+-- `elsewhere` if there is one; `part` answers `foretype/part`; `heard` is everything that was said.
 scripted = { heard = {}, edit = nil, hold = false, held = {} }
 
 function scripted.start(dispatchers)
@@ -11,12 +12,17 @@ function scripted.start(dispatchers)
   }
   local function reply(method, params)
     if method == 'initialize' then return { capabilities = capabilities } end
+    if method == 'foretype/part' then
+      local document = { uri = vim.uri_from_bufnr(0), version = vim.lsp.util.buf_versions[vim.fn.bufnr()] }
+      return { edits = { { text = scripted.part.text, range = scripted.part.range, textDocument = document } } }
+    end
     if method ~= 'textDocument/copilotInlineEdit' then return vim.NIL end
     local edit = scripted.edit
     scripted.edit = nil
     if not edit then return { edits = {} } end
+    local document = scripted.elsewhere or params.textDocument
     local command = { title = 'Accept', command = 'foretype.didAccept', arguments = { 'the-id' } }
-    return { edits = { { text = edit.text, range = edit.range, textDocument = params.textDocument, command = command } } }
+    return { edits = { { text = edit.text, range = edit.range, textDocument = document, command = command } } }
   end
   return {
     request = function(method, params, callback)

@@ -216,3 +216,51 @@ def test_a_diagnostic_is_attached_as_it_was_found_because_the_daemon_moves_it_wi
     [forwarded] = said(editor, "foretype/didChangeDiagnostics")
     assert forwarded["diagnostics"][0]["range"]["start"] == {"line": 1, "character": 6}
     assert said(editor, "textDocument/copilotInlineEdit")[-1]["diagnostics"] == forwarded["diagnostics"]
+
+
+def test_an_edit_out_of_sight_is_announced_behind_the_cursors_line(scripted):
+    editor = scripted("a = 1\n" + "b = 2\n" * 200 + "print(total)\n")
+    show(editor, "amount", (201, 6), (201, 11))
+    assert editor.screen()[0].endswith("↓ 202")
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.cursor == (202, 6)
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.text.endswith("print(amount)\n")
+    assert editor.screen()[-1] != "↓ 202"
+
+
+def test_an_edit_of_another_open_file_is_announced_and_gone_to_and_applied_there(scripted, world):
+    other = world.project / "other.py"
+    other.write_text("from file import total\n")
+    editor = scripted("a = 1\n")
+    editor.lua(f"vim.cmd('edit {other}')")
+    editor.wait("#vim.lsp.get_clients({ name = 'foretype', bufnr = 0 }) == 1")
+    editor.lua("vim.cmd('buffer #')")
+    editor.lua(
+        "(function() scripted.elsewhere = { uri = vim.uri_from_fname('"
+        + str(other)
+        + "'), version = vim.lsp.util.buf_versions[vim.fn.bufnr('other.py')] } end)()"
+    )
+    show(editor, "amount", (0, 17), (0, 22))
+    assert editor.screen()[0].endswith("→ other.py:1")
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.lua("vim.fn.expand('%:t')") == "other.py"
+    assert editor.lua("foretype.jump_or_accept()") is True
+    assert editor.lua("vim.fn.getline(1)") == "from file import amount"
+    assert said(editor, "workspace/executeCommand") == [{"command": "foretype.didAccept", "arguments": ["the-id"]}]
+
+
+def test_a_part_is_applied_and_the_rest_asked_for(scripted):
+    editor = scripted("a = 1\nprint(total)\n")
+    show(editor, "amount + tax", (1, 6), (1, 11))
+    answer_next(editor, " + tax", (1, 12), (1, 12))
+    editor.lua(
+        "(function() scripted.part = { text = 'amount', range = {"
+        " start = { line = 1, character = 6 }, ['end'] = { line = 1, character = 11 } } } end)()"
+    )
+    assert editor.lua("foretype.accept_part('word')") is True
+    editor.wait("vim.fn.getline(2) == 'print(amount)'")
+    assert said(editor, "foretype/part") == [{"id": "the-id", "unit": "word"}]
+    editor.wait("#scripted.said('textDocument/didShowInlineEdit') == 2")
+    editor.type("u")
+    editor.wait("vim.fn.getline(2) == 'print(total)'")
