@@ -106,3 +106,75 @@ def test_neovim_leaves_no_process_behind(neovim, settings, world):
     assert editor.process.wait(20) == 0
     assert wait_until_gone(hub)
     assert world.processes() == []
+
+
+BASKET = '''\
+def total_price(prices, discount):
+    """What a basket costs."""
+    total = 0
+    for price in prices:
+        total += price
+    total -= total * discount
+    if total < 0:
+        raise ValueError("negative")
+    return total
+
+
+def label(name, width):
+    """A label for the shelf."""
+    padded = name.ljust(width)
+    return padded.upper()
+
+
+class Basket:
+    """What somebody buys."""
+
+    def __init__(self):
+        self.prices = []
+        self.names = []
+
+    def add(self, name, price):
+        """Put something in."""
+        self.names.append(name)
+        self.prices.append(price)
+
+    def cost(self, discount):
+        """What it costs."""
+        return total_price(self.prices, discount)
+
+    def labels(self, width):
+        """A label for each."""
+        return [label(name, width) for name in self.names]
+
+    def half(self):
+        """At half the price."""
+        return total_price(self.prices, 0.5)
+'''
+SHOP = '''\
+from basket import total_price
+
+
+def bill(prices):
+    """A bill."""
+    return f"{total_price(prices, 0):.2f}"
+'''
+
+
+def test_a_renamed_function_is_followed_into_another_open_file(neovim, settings, world):
+    settings(deadline_ms=20_000)
+    basket, shop = world.project / "basket.py", world.project / "shop.py"
+    basket.write_text(BASKET)
+    shop.write_text(SHOP)
+    editor = neovim(shop)
+    editor.lua(f"vim.cmd('edit {basket}')")
+    editor.wait("#vim.lsp.get_clients({ name = 'foretype', bufnr = 0 }) == 1")
+    editor.type("1Gwcwprice_of<Esc>")
+    editor.wait(DRAWN, seconds=60)
+    assert editor.screen()[0].endswith("→ shop.py:1 same name")
+    for row, line in ((1, "from basket import price_of"), (6, '    return f"{price_of(prices, 0):.2f}"')):
+        editor.wait(DRAWN)
+        assert editor.lua("require('foretype').jump_or_accept()") is True
+        assert (editor.lua("vim.fn.expand('%:t')"), editor.lua("vim.fn.line('.')")) == ("shop.py", row)
+        assert editor.lua("require('foretype').jump_or_accept()") is True
+        editor.wait(f"vim.fn.getline({row}) == [==[{line}]==]")
+    assert world.status()["predictions"]["counts"]["accepted"] == 2
