@@ -64,7 +64,7 @@ export function registerCommands(window: Window, status: StatusItem, log: vscode
     "foretype.tab": async () => {
       const drawn = surface()?.drawn;
       if (drawn?.takesTab) await drawn.jumpOrAccept();
-      else await vscode.commands.executeCommand("tab");
+      else if (!drawn?.swallowsTab) await vscode.commands.executeCommand("tab");
     },
     "foretype.jump": () => orElse(surface()?.drawn.jump(), "jump"),
     "foretype.accept": () => orElse(surface()?.drawn.accept(), "commit"),

@@ -11,6 +11,7 @@ export class DrawnEdit implements vscode.Disposable {
   private readonly drawing = new Drawing();
   private readonly subscriptions: vscode.Disposable[];
   private edit: NextEdit | undefined;
+  private accepted: "now" | "last" | undefined;
 
   /** `askAgain` is called when an edit, or a part of it, was applied. */
   constructor(
@@ -20,7 +21,9 @@ export class DrawnEdit implements vscode.Disposable {
     this.subscriptions = [
       vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
         const concerned = [this.edit?.document, vscode.window.activeTextEditor?.document].includes(document);
-        if (concerned && contentChanges.length > 0) this.clear(); // the daemon reads from the text what became of it
+        if (contentChanges.length === 0) return;
+        if (this.accepted !== "now") this.accepted = undefined;
+        if (concerned) this.clear(); // the daemon reads from the text what became of it
       }),
       vscode.workspace.onDidCloseTextDocument((document) => {
         if (this.edit?.document === document) this.clear();
@@ -47,6 +50,11 @@ export class DrawnEdit implements vscode.Disposable {
     if (!this.edit || !editor || !cursor) return false;
     const indents = cursor.character <= editor.document.lineAt(cursor.line).firstNonWhitespaceCharacterIndex;
     return this.isInLines(editor) || !indents;
+  }
+
+  /** Tab was meant for the edit that has just been accepted, or for the one after it, which is not there yet. */
+  get swallowsTab(): boolean {
+    return this.edit === undefined && this.accepted !== undefined;
   }
 
   show(edit: NextEdit): void {
@@ -96,7 +104,11 @@ export class DrawnEdit implements vscode.Disposable {
     const edit = this.edit;
     if (!edit) return false;
     const editor = await this.editorAt(edit);
-    if (isCurrent(edit) && (await apply(editor, edit))) {
+    if (!isCurrent(edit)) return true;
+    this.accepted = "now";
+    const done = await apply(editor, edit);
+    this.accepted = done ? "last" : undefined;
+    if (done) {
       this.predictions.accepted(edit);
       await this.askAgain();
     }
