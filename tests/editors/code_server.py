@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect, sync_playwright
 
 from tests.editors import code_server_install
@@ -163,7 +164,11 @@ class Page:
 
     def wait(self, condition, argument=None):
         """Return once a function in the page says true."""
-        self.page.wait_for_function(condition, arg=argument)
+        try:
+            self.page.wait_for_function(condition, arg=argument)
+        except PlaywrightTimeoutError:
+            seen = {"rows": self.rows(), "drawn": self.drawn(), "status": self.reason()}
+            raise AssertionError(f"not {argument}: {seen}\n{self._server.extension_log()}") from None
 
     def drawn(self):
         """What is drawn of a next edit: the new text, and the label where it is far away."""

@@ -68,8 +68,8 @@ def rename(page):
 
 @BOTH_WAYS
 def test_a_rename_is_shown_jumped_to_accepted_chained_and_dismissed(studio, prices, how):
-    before = studio.counts() if studio.world.hubs() else {"accepted": 0, "rejected": 0}
     page = prices(foretype__nextEdits=how)
+    accepted = studio.counts()["accepted"]
     rename(page)
     page.wait_for_drawn("amount")
     page.wait_for_reason("next edit: line 4")
@@ -84,12 +84,14 @@ def test_a_rename_is_shown_jumped_to_accepted_chained_and_dismissed(studio, pric
 
     page.wait_for_reason("next edit: line 7 (same answer)")  # which accepting the first one asked for
     page.wait_for_drawn("amount")
+    before = studio.counts()
+    assert before["accepted"] - accepted == 1
     page.press("Escape")
     page.wait_for_drawn()
     page.wait_for_reason("dismissed")
     assert page.rows() == rows(FIRST)
     after = studio.counts()
-    assert (after["accepted"] - before["accepted"], after["rejected"] - before["rejected"]) == (1, 1)
+    assert (after["accepted"] - before["accepted"], after["rejected"] - before["rejected"]) == (0, 1)
     page.go_to(7, 17)
     page.press("Tab")  # is a tab again
     page.wait_for_rows(rows(FIRST.replace("return total\n", "return total    \n")))
@@ -109,6 +111,17 @@ def test_undo_takes_back_an_accepted_edit_and_the_cursor_in_one_step(prices, how
     page.wait_for_rows(rows(RENAMED))
     page.wait_for_cursor(4, 9)
     page.wait_for_drawn()  # and what was undone is not suggested again
+
+
+def test_a_key_pressed_too_often_writes_no_tab(prices):
+    page = prices(foretype__nextEdits="decorations")
+    rename(page)
+    page.wait_for_drawn("amount")
+    page.press("Tab")
+    page.wait_for_cursor(4, 9)
+    page.press("Tab", "Tab")  # the second one may come before the next edit does
+    page.wait_for_reason("next edit: line 7 (same answer)")
+    assert page.rows() == rows(FIRST)
 
 
 def test_what_is_begun_at_the_cursor_is_finished_in_grey(studio, prices):
@@ -258,6 +271,7 @@ def test_a_renamed_function_is_followed_into_another_open_file(studio, how):
     page.wait_for_reason("next edit: line 6 (same answer)")
     page.wait_for_drawn("cost")
     page.press("Tab")
-    page.wait_for_cursor(6, 15)
-    page.press("Tab")
+    if how == "decorations":  # VS Code's own display accepts at once what follows an accepted edit and is in sight
+        page.wait_for_cursor(6, 15)
+        page.press("Tab")
     page.wait_for_rows(rows(SHOP.replace("total_price", "cost")))

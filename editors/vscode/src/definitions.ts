@@ -86,8 +86,9 @@ export function forwardDefinitions(client: LanguageClient, log: vscode.LogOutput
       definitions.push(...(await definitionsOf(client, document, name, position)));
       if (mine !== turn) return; // somebody works again
     }
+    if (definitions.length === 0) return; // who knows them may still be starting
     asked = question;
-    if (definitions.length > 0) await client.sendNotification("foretype/didChangeDefinitions", { uri, version, definitions });
+    await client.sendNotification("foretype/didChangeDefinitions", { uri, version, definitions });
   }
 
   function later(): void {

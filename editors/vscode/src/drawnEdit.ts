@@ -11,7 +11,7 @@ export class DrawnEdit implements vscode.Disposable {
   private readonly drawing = new Drawing();
   private readonly subscriptions: vscode.Disposable[];
   private edit: NextEdit | undefined;
-  private accepted: "now" | "last" | undefined;
+  private isAccepting = false; // until the one after it is there, or none is
 
   /** `askAgain` is called when an edit, or a part of it, was applied. */
   constructor(
@@ -22,7 +22,6 @@ export class DrawnEdit implements vscode.Disposable {
       vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
         const concerned = [this.edit?.document, vscode.window.activeTextEditor?.document].includes(document);
         if (contentChanges.length === 0) return;
-        if (this.accepted !== "now") this.accepted = undefined;
         if (concerned) this.clear(); // the daemon reads from the text what became of it
       }),
       vscode.workspace.onDidCloseTextDocument((document) => {
@@ -52,9 +51,9 @@ export class DrawnEdit implements vscode.Disposable {
     return this.isInLines(editor) || !indents;
   }
 
-  /** Tab was meant for the edit that has just been accepted, or for the one after it, which is not there yet. */
+  /** Tab is meant for the edit after the one that was just accepted, and it is not there yet. */
   get swallowsTab(): boolean {
-    return this.edit === undefined && this.accepted !== undefined;
+    return this.edit === undefined && this.isAccepting;
   }
 
   show(edit: NextEdit): void {
@@ -105,12 +104,15 @@ export class DrawnEdit implements vscode.Disposable {
     if (!edit) return false;
     const editor = await this.editorAt(edit);
     if (!isCurrent(edit)) return true;
-    this.accepted = "now";
-    const done = await apply(editor, edit);
-    this.accepted = done ? "last" : undefined;
-    if (done) {
-      this.predictions.accepted(edit);
-      await this.askAgain();
+    this.isAccepting = true;
+    try {
+      if (await apply(editor, edit)) {
+        this.predictions.accepted(edit);
+        await this.askAgain();
+      }
+    } finally {
+      this.isAccepting = false;
+      this.setKeys();
     }
     return true;
   }
@@ -162,7 +164,7 @@ export class DrawnEdit implements vscode.Disposable {
     const { edit } = this;
     const isAtCursor = editor && edit?.document === editor.document && loneCursor(editor)?.isEqual(edit.range.start);
     setKey("foretype.nextEditVisible", edit !== undefined);
-    setKey("foretype.tabTakesNextEdit", this.takesTab);
+    setKey("foretype.tabTakesNextEdit", this.takesTab || this.swallowsTab);
     setKey("foretype.nextEditAtCursor", isAtCursor ?? false);
   }
 }
